@@ -1,0 +1,79 @@
+# wflog: workflow execution logs in PostgreSQL
+#
+#   make                build the library and the install script
+#   make install        install into the PostgreSQL that PG_CONFIG belongs to
+#   make installcheck   run every test in temporary instances; nothing needs to
+#                       be running, but "make install" must have been done
+#   make coverage       line coverage of src/ (after a build with COVERAGE=1 and
+#                       a run of the tests)
+#   make bench          run the benchmarks
+#
+# "./dev check" does all of it in a folder of its own, without touching the
+# system; COPT=-Werror turns warnings into errors.
+
+EXTENSION = wflog
+
+# The version stands in wflog.control and nowhere else.
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSION).control)
+
+MODULE_big = wflog
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+PG_CPPFLAGS = -Isrc -DWFLOG_VERSION='"$(EXTVERSION)"'
+# The two -Wno options are for PostgreSQL's own headers and macros.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
+
+# The install script is the parts of sql/ in order; upgrade scripts are files.
+SQL_PARTS = $(sort $(wildcard sql/[0-9]*_*.sql))
+EXTENSION_SQL = $(EXTENSION)--$(EXTVERSION).sql
+DATA_built = $(EXTENSION_SQL)
+DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
+
+# Each kind of test is there as soon as there is a file of it.
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION) \
+	--temp-instance=./tmp_check_regress --temp-config=test/postgresql.conf \
+	--encoding=UTF8 --no-locale
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=$(EXTENSION) \
+	--temp-instance=./tmp_check_iso --temp-config=test/postgresql.conf \
+	--encoding=UTF8 --no-locale
+REGRESS_PREP = isolation-expected
+ifneq (,$(wildcard test/t/*.pl))
+TAP_TESTS = 1
+endif
+PROVE_TESTS = test/t/*.pl
+
+EXTRA_CLEAN = tmp_check_regress output_iso $(EXTENSION)--*.sql \
+	src/*.gcno src/*.gcda *.gcov
+
+ifdef COVERAGE
+PG_CFLAGS += -O0 --coverage
+SHLIB_LINK += --coverage
+# Inlining by LLVM has no use for code that counts its lines.
+with_llvm = no
+endif
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): $(wildcard src/*.h) $(EXTENSION).control
+
+$(EXTENSION_SQL): $(SQL_PARTS) $(EXTENSION).control Makefile
+	{ echo '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	  cat $(SQL_PARTS) /dev/null; } > $@.tmp
+	mv $@.tmp $@
+
+# pg_isolation_regress of PostgreSQL 15 looks for expected/ where it writes.
+.PHONY: isolation-expected
+isolation-expected:
+	@mkdir -p output_iso && rm -rf output_iso/expected && ln -s ../expected output_iso/expected
+
+# Prints a line per file and a total.
+.PHONY: coverage
+coverage:
+	@scripts/coverage
+
+.PHONY: bench
+bench:
+	bench/run
