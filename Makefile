@@ -19,8 +19,13 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSIO
 MODULE_big = wflog
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CPPFLAGS = -Isrc -DWFLOG_VERSION='"$(EXTVERSION)"'
-# The two -Wno options are for PostgreSQL's own headers and macros.
+# The -Wno options are for PostgreSQL's own headers and macros.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
+# PGXS hands over the options and attributes of the compiler PostgreSQL was built with.
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument \
+	-Wno-ignored-attributes
+endif
 
 # The install script is the parts of sql/ in order; upgrade scripts are files.
 SQL_PARTS = $(sort $(wildcard sql/[0-9]*_*.sql))
@@ -49,8 +54,6 @@ EXTRA_CLEAN = tmp_check_regress output_iso $(EXTENSION)--*.sql \
 ifdef COVERAGE
 PG_CFLAGS += -O0 --coverage
 SHLIB_LINK += --coverage
-# Inlining by LLVM has no use for code that counts its lines.
-with_llvm = no
 endif
 
 PG_CONFIG ?= pg_config
@@ -60,7 +63,7 @@ include $(PGXS)
 $(OBJS): $(wildcard src/*.h) $(EXTENSION).control
 
 $(EXTENSION_SQL): $(SQL_PARTS) $(EXTENSION).control Makefile
-	{ echo '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	  cat $(SQL_PARTS) /dev/null; } > $@.tmp
 	mv $@.tmp $@
 
@@ -76,4 +79,4 @@ coverage:
 
 .PHONY: bench
 bench:
-	bench/run
+	PG_CONFIG="$(PG_CONFIG)" bench/run
