@@ -1,0 +1,183 @@
+/*
+ * Functions that the tables' defaults need.
+ */
+CREATE FUNCTION wflog.uuid_v7() RETURNS pg_catalog.uuid
+    LANGUAGE c VOLATILE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'wflog_uuid_v7';
+COMMENT ON FUNCTION wflog.uuid_v7() IS
+    'a version 7 UUID; those of one session rise strictly';
+
+/*
+ * Which database this is.  A stream cursor names its database by this value
+ * together with the database's OID; it is not dumped on purpose, so a
+ * restored copy is another database.
+ */
+CREATE TABLE wflog.database_identity (
+    only_row pg_catalog.bool PRIMARY KEY DEFAULT true CHECK (only_row),
+    id       pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid()
+);
+INSERT INTO wflog.database_identity DEFAULT VALUES;
+
+/*
+ * Keys for keyed hashes.  Dumped, because the audit chain is sealed with it:
+ * a restored trail must still verify.  The row is made by the first use and
+ * not here, or restoring the dumped one would collide with it.
+ */
+CREATE TABLE wflog.secrets (
+    name  pg_catalog.text PRIMARY KEY,
+    value pg_catalog.bytea NOT NULL
+);
+
+CREATE TABLE wflog.workflows (
+    id         pg_catalog.text PRIMARY KEY CHECK (id OPERATOR(pg_catalog.<>) ''),
+    user_id    pg_catalog.text,
+    name       pg_catalog.text,
+    tier       pg_catalog.text,
+    created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX workflows_user_id_idx ON wflog.workflows (user_id);
+
+/*
+ * Head of each execution's audit chain: how many events it has and the last
+ * one's seal and status.  It is what makes the removal of the newest event
+ * detectable.  workflow_executions refers to it so that pg_dump restores it
+ * first: the audit trigger then finds that a restored row's status is on
+ * record already.
+ */
+CREATE TABLE wflog.execution_audit_heads (
+    execution_id pg_catalog.varchar(255) PRIMARY KEY,
+    events       pg_catalog.int8 NOT NULL,
+    status       wflog.execution_status_enum NOT NULL,
+    seal         pg_catalog.bytea NOT NULL
+);
+
+CREATE TABLE wflog.workflow_executions (
+    execution_id  pg_catalog.varchar(255) PRIMARY KEY
+                  CHECK (execution_id OPERATOR(pg_catalog.<>) '')
+                  REFERENCES wflog.execution_audit_heads DEFERRABLE INITIALLY DEFERRED,
+    workflow_id   pg_catalog.text NOT NULL REFERENCES wflog.workflows,
+    status        wflog.execution_status_enum NOT NULL DEFAULT 'RUNNING',
+    start_time    pg_catalog.timestamptz,
+    end_time      pg_catalog.timestamptz,
+    error_message pg_catalog.text,
+    created_at    pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX workflow_executions_workflow_idx
+    ON wflog.workflow_executions (workflow_id, created_at, execution_id);
+CREATE INDEX workflow_executions_created_idx
+    ON wflog.workflow_executions (created_at, execution_id);
+
+CREATE TABLE wflog.execution_audit_events (
+    id           pg_catalog.uuid NOT NULL DEFAULT wflog.uuid_v7(),
+    execution_id pg_catalog.varchar(255) NOT NULL,
+    event_type   pg_catalog.text NOT NULL
+                 CHECK (event_type OPERATOR(pg_catalog.=) ANY
+                        (ARRAY['CREATED', 'STARTED', 'STATE_CHANGE', 'COMPLETED', 'FAILED', 'CANCELLED'])),
+    created_at   pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    metadata     pg_catalog.jsonb NOT NULL DEFAULT '{}',
+    actor        pg_catalog.text NOT NULL,
+    position     pg_catalog.int8 NOT NULL,
+    seal         pg_catalog.bytea NOT NULL,
+    PRIMARY KEY (execution_id, position)
+);
+
+/*
+ * The logs (docs/decisions/0001-partitions.md).  The parents carry no index:
+ * a parent that belongs to an extension and has one cannot be restored from
+ * pg_dump's output.  S1's columns come first, in S1's order.
+ */
+CREATE TABLE wflog.workflow_execution_logs (
+    id                    pg_catalog.uuid NOT NULL DEFAULT wflog.uuid_v7(),
+    execution_id          pg_catalog.varchar(255) NOT NULL,
+    log_category          pg_catalog.varchar(20) NOT NULL DEFAULT 'technical',
+    event_type            wflog.log_event_type_enum NOT NULL DEFAULT 'log',
+    level                 wflog.log_level_enum NOT NULL DEFAULT 'INFO',
+    message               pg_catalog.text NOT NULL,
+    data                  pg_catalog.jsonb DEFAULT '{}',
+    node_id               pg_catalog.varchar(255),
+    node_name             pg_catalog.varchar(255),
+    node_type             pg_catalog.varchar(100),
+    step_number           pg_catalog.int4,
+    total_steps           pg_catalog.int4,
+    progress_percentage   pg_catalog.numeric(5,2),
+    duration_seconds      pg_catalog.int4,
+    user_friendly_message pg_catalog.text,
+    display_priority      pg_catalog.int4 NOT NULL DEFAULT 5,
+    is_milestone          pg_catalog.bool NOT NULL DEFAULT false,
+    technical_details     pg_catalog.jsonb DEFAULT '{}',
+    stack_trace           pg_catalog.text,
+    performance_metrics   pg_catalog.jsonb DEFAULT '{}',
+    created_at            pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    source                pg_catalog.text,
+    attempt               pg_catalog.int4,
+    trace_id              pg_catalog.text,
+    span_id               pg_catalog.text,
+    -- internal, set by the row trigger
+    original_size         pg_catalog.int4,
+    storage               pg_catalog."char" NOT NULL DEFAULT 'r',
+    execution_hash        pg_catalog.int8 NOT NULL DEFAULT 0,
+    xact                  pg_catalog.xid8 NOT NULL DEFAULT '0',
+    seq                   pg_catalog.int4 NOT NULL DEFAULT 0
+) PARTITION BY LIST (storage);
+
+CREATE TABLE wflog.workflow_execution_logs_rows
+    PARTITION OF wflog.workflow_execution_logs FOR VALUES IN ('r')
+    PARTITION BY RANGE (created_at);
+
+/*
+ * The default leaf takes what no daily leaf takes, so that no insert fails
+ * for want of a leaf; it is also the pattern that daily leaves are made like.
+ */
+CREATE TABLE wflog.workflow_execution_logs_default
+    PARTITION OF wflog.workflow_execution_logs_rows DEFAULT;
+ALTER TABLE wflog.workflow_execution_logs_default
+    ADD PRIMARY KEY (execution_hash, created_at, id);
+CREATE INDEX workflow_execution_logs_default_stream_idx
+    ON wflog.workflow_execution_logs_default (execution_hash, xact, seq);
+CREATE INDEX workflow_execution_logs_default_execution_id_idx
+    ON wflog.workflow_execution_logs_default (execution_id);
+CREATE INDEX workflow_execution_logs_default_errors_idx
+    ON wflog.workflow_execution_logs_default (execution_hash, created_at, id)
+    WHERE level OPERATOR(pg_catalog.>=) 'ERROR';
+CREATE INDEX workflow_execution_logs_default_milestones_idx
+    ON wflog.workflow_execution_logs_default (execution_hash, created_at, id)
+    WHERE is_milestone;
+
+CREATE TABLE wflog.retention_policies (
+    scope     pg_catalog.text NOT NULL
+              CHECK (scope OPERATOR(pg_catalog.=) ANY (ARRAY['default', 'tier', 'workflow'])),
+    target    pg_catalog.text NOT NULL DEFAULT '',
+    keep_days pg_catalog.int4 NOT NULL CHECK (keep_days OPERATOR(pg_catalog.>) 0),
+    PRIMARY KEY (scope, target),
+    CHECK ((scope OPERATOR(pg_catalog.=) 'default') OPERATOR(pg_catalog.=) (target OPERATOR(pg_catalog.=) ''))
+);
+
+/*
+ * Up to where retention has removed an execution's logs, in stream order:
+ * what lets tail() answer "gap" instead of jumping over what is gone.
+ */
+CREATE TABLE wflog.removed_logs (
+    execution_id pg_catalog.varchar(255) PRIMARY KEY,
+    last_xact    pg_catalog.xid8 NOT NULL,
+    removed_at   pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+/*
+ * Batches that producers have handed in under a key, for as long as logs are
+ * kept: the same batch again is answered with the first result.
+ */
+CREATE TABLE wflog.producer_batches (
+    producer_key pg_catalog.text NOT NULL,
+    sequence     pg_catalog.int8 NOT NULL,
+    result       pg_catalog.int8 NOT NULL,
+    created_at   pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (producer_key, sequence)
+);
+CREATE INDEX producer_batches_created_idx ON wflog.producer_batches (created_at);
+
+SELECT pg_catalog.pg_extension_config_dump(t, '')
+FROM pg_catalog.unnest(ARRAY[
+    'wflog.secrets', 'wflog.workflows', 'wflog.execution_audit_heads',
+    'wflog.workflow_executions', 'wflog.execution_audit_events',
+    'wflog.workflow_execution_logs_default', 'wflog.retention_policies',
+    'wflog.producer_batches']::pg_catalog.regclass[]) AS t;

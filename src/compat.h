@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between PostgreSQL 15 and 18, under the newest names.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WFLOG_COMPAT_H
+#define WFLOG_COMPAT_H
+
+#include "access/genam.h"
+#include "access/transam.h"
+#include "miscadmin.h"
+
+#if PG_VERSION_NUM < 150000
+#error "wflog needs PostgreSQL 15 or later"
+#endif
+
+/* 18 added the instrumentation argument. */
+#if PG_VERSION_NUM >= 180000
+#define wflog_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define wflog_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
+/* 17 renamed the backend's lock and data of the transaction machinery. */
+#if PG_VERSION_NUM < 170000
+#define TransamVariables ShmemVariableCache
+#endif
+
+/* 16 replaced pg_foo_ownercheck() by object_ownercheck(). */
+#if PG_VERSION_NUM >= 160000
+#define wflog_owns_table(relid, role) object_ownercheck(RelationRelationId, relid, role)
+#else
+#define wflog_owns_table(relid, role) pg_class_ownercheck(relid, role)
+#endif
+
+/* 18 asks whether a deferrable key will do. */
+#if PG_VERSION_NUM >= 180000
+#define wflog_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define wflog_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* 16 gave the date parser a place for details of an error. */
+#if PG_VERSION_NUM >= 160000
+#define wflog_decode_datetime(field, ftype, nf, dtype, tm, fsec, tzp) \
+	({ DateTimeErrorExtra extra; DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tzp, &extra); })
+#else
+#define wflog_decode_datetime(field, ftype, nf, dtype, tm, fsec, tzp) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tzp)
+#endif
+
+#endif							/* WFLOG_COMPAT_H */

@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * entry.c
+ *	  The rules one log must keep, and the limit of its size.
+ *
+ * Both work on a row's values by column number, so that the row trigger and
+ * the functions that write share them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "wflog.h"
+
+#include "access/detoast.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+/* Fields whose sizes count against wflog.max_entry_size, all of them cuttable. */
+static const int limited_fields[] = {
+	Anum_log_message, Anum_log_data, Anum_log_user_friendly_message,
+	Anum_log_technical_details, Anum_log_stack_trace, Anum_log_performance_metrics
+};
+
+#define LIMITED_FIELDS lengthof(limited_fields)
+
+/* The mark at the end of a cut text; %d is its size in bytes before. */
+#define CUT_MARK "... [truncated, %d bytes]"
+#define CUT_MARK_ROOM 48
+
+static bool
+is_json_field(int column)
+{
+	return column == Anum_log_data || column == Anum_log_technical_details ||
+		column == Anum_log_performance_metrics;
+}
+
+/* Refuse an integer outside its range. */
+static void
+check_range(const Datum *values, const bool *nulls, int column, const char *name, int min, int max)
+{
+	int32		value;
+
+	if (nulls[column - 1])
+		return;
+	value = DatumGetInt32(values[column - 1]);
+	if (value >= min && value <= max)
+		return;
+	if (max == PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("%s must be at least %d, not %d", name, min, value)));
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("%s must be between %d and %d, not %d", name, min, max, value)));
+}
+
+/* Refuse JSON that is no object. */
+static void
+check_object(const Datum *values, const bool *nulls, int column, const char *name)
+{
+	Jsonb	   *json;
+
+	if (nulls[column - 1])
+		return;
+	json = DatumGetJsonbP(values[column - 1]);
+	if (!JB_ROOT_IS_OBJECT(json))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("%s must be a JSON object", name),
+				 errdetail("It is %.*s.", 100, JsonbToCString(NULL, &json->root, VARSIZE(json)))));
+	if ((Pointer) json != DatumGetPointer(values[column - 1]))
+		pfree(json);
+}
+
+/*
+ * Refuse a log that breaks a rule, with 23514 and a message that names the
+ * column, the rule and the value.  The same rules stand as CHECK constraints
+ * on the table, for rows that come in while triggers are disabled.
+ */
+void
+wflog_check_entry(const Datum *values, const bool *nulls)
+{
+	if (!nulls[Anum_log_execution_id - 1] &&
+		VARSIZE_ANY_EXHDR(DatumGetPointer(values[Anum_log_execution_id - 1])) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("execution_id must not be empty")));
+
+	if (!nulls[Anum_log_log_category - 1])
+	{
+		char	   *text = VARDATA_ANY(DatumGetPointer(values[Anum_log_log_category - 1]));
+		int			len = VARSIZE_ANY_EXHDR(DatumGetPointer(values[Anum_log_log_category - 1]));
+
+		if (!(len == 9 && memcmp(text, "technical", 9) == 0) &&
+			!(len == 8 && memcmp(text, "business", 8) == 0))
+			ereport(ERROR,
+					(errcode(ERRCODE_CHECK_VIOLATION),
+					 errmsg("log_category must be \"technical\" or \"business\", not \"%.*s\"",
+							len, text)));
+	}
+
+	if (!nulls[Anum_log_progress_percentage - 1])
+	{
+		Numeric		progress = DatumGetNumeric(values[Anum_log_progress_percentage - 1]);
+		double		value = numeric_is_nan(progress) ? -1 :
+			DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(progress)));
+
+		if (!(value >= 0 && value <= 100))
+			ereport(ERROR,
+					(errcode(ERRCODE_CHECK_VIOLATION),
+					 errmsg("progress_percentage must be between 0 and 100, not %s",
+							DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(progress))))));
+	}
+
+	if (!nulls[Anum_log_created_at - 1] &&
+		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(values[Anum_log_created_at - 1])))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("created_at must be finite")));
+
+	check_range(values, nulls, Anum_log_display_priority, "display_priority", 1, 10);
+	check_range(values, nulls, Anum_log_step_number, "step_number", 0, PG_INT32_MAX);
+	check_range(values, nulls, Anum_log_total_steps, "total_steps", 0, PG_INT32_MAX);
+	check_range(values, nulls, Anum_log_duration_seconds, "duration_seconds", 0, PG_INT32_MAX);
+	check_range(values, nulls, Anum_log_attempt, "attempt", 1, PG_INT32_MAX);
+	check_object(values, nulls, Anum_log_data, "data");
+	check_object(values, nulls, Anum_log_technical_details, "technical_details");
+	check_object(values, nulls, Anum_log_performance_metrics, "performance_metrics");
+}
+
+/* Cut a text to at most limit bytes, mark included, at a character border. */
+static Datum
+cut_text(Datum value, int size, int limit)
+{
+	text	   *whole = DatumGetTextPP(value);
+	char		mark[CUT_MARK_ROOM];
+	int			mark_len = snprintf(mark, sizeof(mark), CUT_MARK, size);
+	int			keep = pg_mbcliplen(VARDATA_ANY(whole), size, Max(limit - mark_len, 0));
+	text	   *result = palloc(VARHDRSZ + keep + mark_len);
+
+	SET_VARSIZE(result, VARHDRSZ + keep + mark_len);
+	memcpy(VARDATA(result), VARDATA_ANY(whole), keep);
+	memcpy(VARDATA(result) + keep, mark, mark_len);
+	return PointerGetDatum(result);
+}
+
+static void
+push_pair(JsonbParseState **state, const char *key, JsonbValue *value)
+{
+	JsonbValue	name;
+
+	name.type = jbvString;
+	name.val.string.val = unconstify(char *, key);
+	name.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &name);
+	pushJsonbValue(state, WJB_VALUE, value);
+}
+
+/*
+ * Replace a JSON object by one of at most limit bytes that says that it was
+ * cut, how large it was, and how its text began.
+ */
+static Datum
+cut_json(Datum value, int size, int limit)
+{
+	Jsonb	   *whole = DatumGetJsonbP(value);
+	char	   *text = JsonbToCString(NULL, &whole->root, VARSIZE(whole));
+	/* what the other keys, the headers and padding take */
+	int			overhead = 96;
+	int			keep = pg_mbcliplen(text, strlen(text), Max(limit - overhead, 0));
+	JsonbParseState *state = NULL;
+	JsonbValue	item;
+	JsonbValue *object;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	item.type = jbvBool;
+	item.val.boolean = true;
+	push_pair(&state, "truncated", &item);
+	item.type = jbvNumeric;
+	item.val.numeric = int64_to_numeric(size);
+	push_pair(&state, "original_size", &item);
+	item.type = jbvString;
+	item.val.string.val = text;
+	item.val.string.len = keep;
+	push_pair(&state, "preview", &item);
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(object));
+}
+
+/*
+ * The largest size a field may have so that all fit the limit together: small
+ * fields are left whole and the large ones share what remains evenly.
+ */
+static int
+fair_share(const int *sizes, int limit)
+{
+	int			remaining = limit;
+	int			share = 0;
+	bool		settled[LIMITED_FIELDS] = {false};
+
+	for (;;)
+	{
+		int			open = 0;
+		bool		progress = false;
+
+		for (int i = 0; i < LIMITED_FIELDS; i++)
+			open += !settled[i];
+		if (open == 0)
+			return share;
+		share = remaining / open;
+		for (int i = 0; i < LIMITED_FIELDS; i++)
+			if (!settled[i] && sizes[i] <= share)
+			{
+				settled[i] = true;
+				remaining -= sizes[i];
+				progress = true;
+			}
+		if (!progress)
+			return share;
+	}
+}
+
+/*
+ * Cut an entry that is over wflog.max_entry_size.  Sizes are what the fields
+ * take uncompressed, in bytes.  Returns whether anything was cut; the size
+ * before is then in original_size.
+ */
+bool
+wflog_limit_entry(Datum *values, bool *nulls)
+{
+	int			sizes[LIMITED_FIELDS];
+	int64		total = 0;
+	int			share;
+
+	for (int i = 0; i < LIMITED_FIELDS; i++)
+	{
+		int			column = limited_fields[i];
+
+		sizes[i] = nulls[column - 1] ? 0 :
+			(int) toast_raw_datum_size(values[column - 1]) - VARHDRSZ;
+		total += sizes[i];
+	}
+	if (total <= wflog_max_entry_size)
+		return false;
+
+	share = fair_share(sizes, wflog_max_entry_size);
+	for (int i = 0; i < LIMITED_FIELDS; i++)
+	{
+		int			column = limited_fields[i];
+
+		if (sizes[i] <= share)
+			continue;
+		values[column - 1] = is_json_field(column) ?
+			cut_json(values[column - 1], sizes[i], share) :
+			cut_text(values[column - 1], sizes[i], share);
+	}
+	values[Anum_log_original_size - 1] = Int32GetDatum((int32) Min(total, PG_INT32_MAX));
+	nulls[Anum_log_original_size - 1] = false;
+	return true;
+}
+
+/*
+ * The key under which an execution's logs are indexed: the first 64 bits of
+ * the id's SHA-256, so that nobody can make an id that meets another's.  The
+ * last one is remembered, since writers write runs.
+ */
+int64
+wflog_execution_hash(const char *id, int len)
+{
+	static char last_id[WFLOG_MAX_EXECUTION_ID * 4];
+	static int	last_len = -1;
+	static int64 last_hash;
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	uint64		head;
+	pg_cryptohash_ctx *context;
+
+	if (len == last_len && memcmp(id, last_id, len) == 0)
+		return last_hash;
+
+	context = pg_cryptohash_create(PG_SHA256);
+	if (context == NULL ||
+		pg_cryptohash_init(context) < 0 ||
+		pg_cryptohash_update(context, (const uint8 *) id, len) < 0 ||
+		pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
+	{
+		pg_cryptohash_free(context);
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the hash of an execution id")));
+	}
+	pg_cryptohash_free(context);
+	memcpy(&head, digest, sizeof(head));
+	last_hash = (int64) pg_ntoh64(head);
+
+	if (len <= sizeof(last_id))
+	{
+		memcpy(last_id, id, len);
+		last_len = len;
+	}
+	else
+		last_len = -1;
+	return last_hash;
+}
