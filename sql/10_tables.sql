@@ -175,9 +175,11 @@ CREATE TABLE wflog.producer_batches (
 );
 CREATE INDEX producer_batches_created_idx ON wflog.producer_batches (created_at);
 
-SELECT pg_catalog.pg_extension_config_dump(t, '')
-FROM pg_catalog.unnest(ARRAY[
-    'wflog.secrets', 'wflog.workflows', 'wflog.execution_audit_heads',
-    'wflog.workflow_executions', 'wflog.execution_audit_events',
-    'wflog.workflow_execution_logs_default', 'wflog.retention_policies',
-    'wflog.producer_batches']::pg_catalog.regclass[]) AS t;
+SELECT pg_catalog.pg_extension_config_dump('wflog.secrets', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.workflows', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.execution_audit_heads', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.workflow_executions', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.execution_audit_events', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.workflow_execution_logs_default', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.retention_policies', '');
+SELECT pg_catalog.pg_extension_config_dump('wflog.producer_batches', '');
