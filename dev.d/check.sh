@@ -48,8 +48,12 @@ check_here()
 	dir=$state/check
 	pg=$dir/pg
 	logs=$dir/logs
+	stop_strays "$dir"
 	as_user rm -rf "$dir"
 	as_user mkdir -p "$logs"
+	# shellcheck disable=SC2064
+	trap "stop_strays '$dir'" EXIT
+	trap 'exit 143' TERM INT HUP
 	private_postgres "$major" "$pg"
 	pg_config=$(private_pg_config "$major" "$pg")
 	echo "wflog on $("$pg_config" --version), in $dir"
@@ -81,6 +85,19 @@ check_here()
 	say "PostgreSQL $major: $((SECONDS - started)) s"
 	[ "$skipped" -eq 0 ] || echo "$skipped skipped"
 	finish "$result"
+}
+
+# Stop what servers a broken test has left running in a folder.
+stop_strays()
+{
+	local file pid
+	[ -d "$1" ] || return 0
+	while read -r file; do
+		pid=$(head -n 1 "$file")
+		case $(readlink "/proc/$pid/cwd" 2>/dev/null) in
+			"$1"/*)	kill -QUIT "$pid" 2>/dev/null || true ;;
+		esac
+	done < <(find "$1" -name postmaster.pid)
 }
 
 # Print what failed and the closing line; fail if anything did.

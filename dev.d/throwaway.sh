@@ -19,6 +19,8 @@ check_throwaway()
 	tar -C "$root" -cf - --exclude=./.git --exclude=./.wflog-dev . |
 		tar -C "$debian$inside" --no-same-owner -xf -
 
+	in_throwaway "$debian" "$inside/dev" packages 8>&- ||
+		die "could not get PostgreSQL $major's packages from Debian $suite"
 	[ -z "$result" ] || touch "$result.begun"
 	in_throwaway "$debian" "$inside/dev" check --pg "$major" ${quick:+--quick} \
 		${result:+--result /srv/result} 8>&- || status=$?
@@ -47,11 +49,14 @@ make_throwaway()
 		tail -n 20 "$dir.log" >&2
 		return 1
 	fi
+	# The index of a release in the making is valid for a week; a mirror that lags
+	# behind, or a clock that does not, must not be in the way of a test.
+	echo 'Acquire::Check-Valid-Until "false";' >"$dir.new/etc/apt/apt.conf.d/90wflog"
 	mv "$dir.new" "$dir"
 }
 
-# Run a command in it, with /proc and /dev/shm if they can be mounted, in a
-# namespace of its own so that nothing stays mounted.
+# Run a command in it, with /proc and /dev/shm if they can be mounted, in
+# namespaces of its own so that nothing stays mounted and no process is left.
 in_throwaway()
 {
 	local debian=$1
@@ -64,8 +69,8 @@ in_throwaway()
 		unset WFLOG_DEV_STATE WFLOG_DEV_USER TMPDIR
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 		exec chroot "$debian" "$@"'
-	if unshare --mount true 2>/dev/null; then
-		unshare --mount bash -c "$enter" - "$debian" "$@" </dev/null
+	if unshare --mount --pid --fork --kill-child true 2>/dev/null; then
+		unshare --mount --pid --fork --kill-child bash -c "$enter" - "$debian" "$@" </dev/null
 	else
 		# No namespaces here: do without the mounts rather than leave them behind.
 		bash -c "${enter//mount -t/false}" - "$debian" "$@" </dev/null
