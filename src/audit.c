@@ -1,0 +1,594 @@
+/*-------------------------------------------------------------------------
+ *
+ * audit.c
+ *	  The audit trail: one event for each change of an execution's status,
+ *	  written by trigger in the transaction that makes the change, and sealed
+ *	  in a chain.
+ *
+ * The chain of an execution: with E(n) its events and HMAC-SHA256 under the
+ * database's key,
+ *
+ *		seal of E(n) = HMAC("event", head seal n-1, E(n)'s fields)
+ *		head seal n  = HMAC("head", execution, n, status after E(n), seal of E(n))
+ *
+ * Head seal 0 is empty.  execution_audit_heads keeps n, the status and head
+ * seal n: who removes the newest events cannot make the head that belongs to
+ * what is left, unless he can read the key or has kept that old head.
+ *
+ * A head's status is NULL when the execution has been deleted.  An execution
+ * that is inserted with the very status its head records is a restored one
+ * (pg_dump puts the heads first, because workflow_executions refers to them)
+ * and makes no event.
+ *
+ * The caller has no privilege on the audit tables, so everything here runs as
+ * their owner, with qualified names and a search_path of pg_catalog only.
+ *
+ * Locks: the row lock of the execution puts the events of an execution in an
+ * order; then the head is locked.  The first event in a database makes the
+ * key under a ShareRowExclusiveLock on wflog.secrets, held to the end of that
+ * transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "execution.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "common/hmac.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(wflog_audit_execution);
+
+#define KEY_SIZE 32
+#define NO_STATUS (-1)			/* before an execution's creation and after its deletion */
+
+/* What execution_audit_heads knows of an execution. */
+typedef struct Head
+{
+	bool		exists;
+	int64		events;
+	int			status;			/* WflogStatus, or NO_STATUS */
+	bytea	   *seal;
+} Head;
+
+/* A change of status that the trigger has seen. */
+typedef struct Change
+{
+	char	   *execution_id;
+	char	   *workflow_id;
+	char	   *error_message;	/* or NULL */
+	int			from;			/* WflogStatus, or NO_STATUS */
+	int			to;
+} Change;
+
+/*
+ * Go on as the owner of the audit tables, until wflog_become_caller().  An
+ * error in between needs no clean-up: aborting a (sub)transaction puts back
+ * the user and the settings.
+ */
+void
+wflog_become_owner(WflogCaller *caller)
+{
+	HeapTuple	tuple;
+	Oid			owner;
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(wflog_table_oid(WFLOG_AUDIT_EVENTS)));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", wflog_table_oid(WFLOG_AUDIT_EVENTS));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+
+	GetUserIdAndSecContext(&caller->user, &caller->security_context);
+	caller->guc_level = NewGUCNestLevel();
+	SetUserIdAndSecContext(owner, caller->security_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Be the caller of wflog_become_owner() again. */
+void
+wflog_become_caller(const WflogCaller *caller)
+{
+	AtEOXact_GUC(true, caller->guc_level);
+	SetUserIdAndSecContext(caller->user, caller->security_context);
+}
+
+/* Read the key as of now, whatever the transaction's snapshot shows. */
+static bytea *
+read_key(void)
+{
+	static SPIPlanPtr plan = NULL;
+	Snapshot	snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
+	Datum		value;
+	bool		isnull;
+
+	wflog_prepare(&plan,
+				  "SELECT value FROM wflog.secrets WHERE name OPERATOR(pg_catalog.=) 'audit'",
+				  0, NULL);
+	if (SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, true, false, 1) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not read wflog.secrets");
+	if (SPI_processed == 0)
+		return NULL;
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return DatumGetByteaPCopy(value);
+}
+
+/*
+ * The key of this database's chains; NULL if there is none and it is not to
+ * be made.  To be called as owner, within SPI.
+ *
+ * The lock lets concurrent first users wait for the one that makes the key,
+ * at any isolation level.  No cache: the key may have been made by a
+ * transaction, or subtransaction, that rolls back.
+ */
+bytea *
+wflog_audit_key(bool create)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {BYTEAOID};
+	Datum		values[1];
+	bytea	   *key = read_key();
+
+	if (key != NULL || !create)
+		return key;
+
+	LockRelationOid(wflog_table_oid(WFLOG_SECRETS), ShareRowExclusiveLock);
+	key = read_key();
+	if (key != NULL)
+		return key;
+
+	key = palloc(VARHDRSZ + KEY_SIZE);
+	SET_VARSIZE(key, VARHDRSZ + KEY_SIZE);
+	if (!pg_strong_random(VARDATA(key), KEY_SIZE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	values[0] = PointerGetDatum(key);
+	wflog_prepare(&plan, "INSERT INTO wflog.secrets (name, value) VALUES ('audit', $1)", 1, types);
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into wflog.secrets");
+	return key;
+}
+
+/* Append an integer to what is sealed, in network byte order. */
+static void
+put_int64(StringInfo buffer, int64 value)
+{
+	uint64		ordered = pg_hton64((uint64) value);
+
+	appendBinaryStringInfo(buffer, (const char *) &ordered, sizeof(ordered));
+}
+
+/* Append bytes to what is sealed, with their length, so that no two field lists look alike. */
+static void
+put_bytes(StringInfo buffer, const void *bytes, int length)
+{
+	put_int64(buffer, length);
+	appendBinaryStringInfo(buffer, (const char *) bytes, length);
+}
+
+/* Append text in UTF-8: a dump may be restored into another encoding. */
+static void
+put_text(StringInfo buffer, const char *text)
+{
+	const char *utf8 = text;
+
+	if (GetDatabaseEncoding() != PG_SQL_ASCII)
+		utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+	put_bytes(buffer, utf8, strlen(utf8));
+}
+
+/* HMAC-SHA256 of what has been gathered. */
+static void
+seal_buffer(const bytea *key, StringInfo buffer, uint8 *seal)
+{
+	pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
+
+	if (hmac == NULL ||
+		pg_hmac_init(hmac, (const uint8 *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key)) < 0 ||
+		pg_hmac_update(hmac, (const uint8 *) buffer->data, buffer->len) < 0 ||
+		pg_hmac_final(hmac, seal, WFLOG_SEAL_SIZE) < 0)
+		elog(ERROR, "could not compute the seal of an audit event");
+	pg_hmac_free(hmac);
+}
+
+/* Seal an event, given the seal of the head before it. */
+void
+wflog_seal_event(const bytea *key, const uint8 *previous, int previous_size,
+				 const WflogAuditEvent *event, uint8 *seal)
+{
+	StringInfoData buffer;
+
+	initStringInfo(&buffer);
+	put_text(&buffer, "event");
+	put_bytes(&buffer, previous, previous_size);
+	put_text(&buffer, event->execution_id);
+	put_int64(&buffer, event->position);
+	put_bytes(&buffer, event->id.data, UUID_LEN);
+	put_text(&buffer, event->event_type);
+	put_int64(&buffer, event->created_at);
+	put_text(&buffer, event->actor);
+	put_text(&buffer, event->metadata);
+	seal_buffer(key, &buffer, seal);
+	pfree(buffer.data);
+}
+
+/* Seal a head, given its newest event's seal; status is "" for a deleted execution. */
+void
+wflog_seal_head(const bytea *key, const char *execution_id, int64 events, const char *status,
+				const uint8 *event_seal, int event_seal_size, uint8 *seal)
+{
+	StringInfoData buffer;
+
+	initStringInfo(&buffer);
+	put_text(&buffer, "head");
+	put_text(&buffer, execution_id);
+	put_int64(&buffer, events);
+	put_text(&buffer, status);
+	put_bytes(&buffer, event_seal, event_seal_size);
+	seal_buffer(key, &buffer, seal);
+	pfree(buffer.data);
+}
+
+/* A bytea of a seal. */
+static bytea *
+seal_to_bytea(const uint8 *seal)
+{
+	bytea	   *result = palloc(VARHDRSZ + WFLOG_SEAL_SIZE);
+
+	SET_VARSIZE(result, VARHDRSZ + WFLOG_SEAL_SIZE);
+	memcpy(VARDATA(result), seal, WFLOG_SEAL_SIZE);
+	return result;
+}
+
+/* Lock and read the execution's head. */
+static Head
+lock_head(Datum execution_id)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	Head		head = {false, 0, NO_STATUS, NULL};
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	bool		isnull;
+	char	   *status;
+
+	wflog_prepare(&plan,
+				  "SELECT events, status, seal FROM wflog.execution_audit_heads "
+				  "WHERE execution_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
+				  1, types);
+	if (SPI_execute_plan(plan, &execution_id, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read wflog.execution_audit_heads");
+	if (SPI_processed == 0)
+		return head;
+
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	head.exists = true;
+	head.events = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	status = SPI_getvalue(tuple, desc, 2);
+	if (status != NULL)
+		head.status = wflog_parse_status(status);
+	head.seal = DatumGetByteaPCopy(SPI_getbinval(tuple, desc, 3, &isnull));
+	return head;
+}
+
+/*
+ * Position of the execution's last event, 0 if there is none.  The head tells
+ * it too, but a trail that somebody has tampered with must not make the next
+ * change of status fail.
+ */
+static int64
+last_position(Datum execution_id)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {TEXTOID};
+	bool		isnull;
+
+	wflog_prepare(&plan,
+				  "SELECT COALESCE(pg_catalog.max(e.position), 0) "
+				  "FROM wflog.execution_audit_events e "
+				  "WHERE e.execution_id OPERATOR(pg_catalog.=) $1",
+				  1, types);
+	if (SPI_execute_plan(plan, &execution_id, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read wflog.execution_audit_events");
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
+/* What kind of event a change is. */
+static const char *
+event_type(const Change *change)
+{
+	if (change->from == NO_STATUS)
+		return "CREATED";
+	switch (change->to)
+	{
+		case STATUS_RUNNING:
+			if (change->from == STATUS_NEW || change->from == STATUS_PENDING)
+				return "STARTED";
+			break;
+		case STATUS_SUCCESS:
+			return "COMPLETED";
+		case STATUS_FAILED:
+			return "FAILED";
+		case STATUS_CANCELLED:
+			return "CANCELLED";
+	}
+	return "STATE_CHANGE";
+}
+
+/* Append a pair to a JSON object, null where there is no value. */
+static void
+put_pair(StringInfo json, const char *key, const char *value)
+{
+	appendStringInfo(json, "%s\"%s\": ", json->len == 1 ? "" : ", ", key);
+	if (value == NULL)
+		appendStringInfoString(json, "null");
+	else
+		escape_json(json, value);
+}
+
+/* An event's metadata: from, to, and what helps to read the trail by itself. */
+static Datum
+event_metadata(const Change *change)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	put_pair(&json, "from",
+			 change->from == NO_STATUS ? NULL : wflog_enum_label(WFLOG_STATUS_ENUM, change->from));
+	put_pair(&json, "to",
+			 change->to == NO_STATUS ? NULL : wflog_enum_label(WFLOG_STATUS_ENUM, change->to));
+	if (change->from == NO_STATUS || change->to == NO_STATUS)
+		put_pair(&json, "workflow_id", change->workflow_id);
+	if (change->error_message != NULL && change->to != NO_STATUS &&
+		STATUS_IS_TERMINAL(change->to))
+		put_pair(&json, "error_message", change->error_message);
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+/* Insert a sealed event. */
+static void
+insert_event(const WflogAuditEvent *event, Datum metadata, const uint8 *seal)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[8] = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, TEXTOID, INT8OID,
+	BYTEAOID};
+	Datum		values[8] = {
+		UUIDPGetDatum(&event->id),
+		CStringGetTextDatum(event->execution_id),
+		CStringGetTextDatum(event->event_type),
+		TimestampTzGetDatum(event->created_at),
+		metadata,
+		CStringGetTextDatum(event->actor),
+		Int64GetDatum(event->position),
+		PointerGetDatum(seal_to_bytea(seal))
+	};
+
+	wflog_prepare(&plan,
+				  "INSERT INTO wflog.execution_audit_events "
+				  "(id, execution_id, event_type, created_at, metadata, actor, position, seal) "
+				  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+				  8, types);
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into wflog.execution_audit_events");
+}
+
+/* Write the head that goes with the newest event. */
+static void
+write_head(bool exists, const WflogAuditEvent *event, int status, const uint8 *seal)
+{
+	static SPIPlanPtr insert_plan = NULL;
+	static SPIPlanPtr update_plan = NULL;
+	Oid			types[4] = {TEXTOID, INT8OID, TEXTOID, BYTEAOID};
+	char		nulls[4] = {' ', ' ', status == NO_STATUS ? 'n' : ' ', ' '};
+	Datum		values[4] = {
+		CStringGetTextDatum(event->execution_id),
+		Int64GetDatum(event->position),
+		(Datum) 0,
+		PointerGetDatum(seal_to_bytea(seal))
+	};
+
+	if (status != NO_STATUS)
+		values[2] = CStringGetTextDatum(wflog_enum_label(WFLOG_STATUS_ENUM, status));
+
+	if (!exists)
+	{
+		wflog_prepare(&insert_plan,
+					  "INSERT INTO wflog.execution_audit_heads (execution_id, events, status, seal) "
+					  "VALUES ($1, $2, $3::wflog.execution_status_enum, $4)",
+					  4, types);
+		if (SPI_execute_plan(insert_plan, values, nulls, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not insert into wflog.execution_audit_heads");
+		return;
+	}
+
+	wflog_prepare(&update_plan,
+				  "UPDATE wflog.execution_audit_heads "
+				  "SET events = $2, status = $3::wflog.execution_status_enum, seal = $4 "
+				  "WHERE execution_id OPERATOR(pg_catalog.=) $1",
+				  4, types);
+	if (wflog_execute_unlocked(update_plan, values, nulls) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update wflog.execution_audit_heads");
+}
+
+/* Who makes the change: the claims' user in a gateway session, else the session's. */
+static char *
+current_actor(void)
+{
+	char	   *uid = wflog_current_uid();
+	char	   *name;
+
+	if (uid != NULL)
+		return uid;
+	name = GetUserNameFromId(GetSessionUserId(), true);
+	return name != NULL ? name : psprintf("%u", GetSessionUserId());
+}
+
+/* Append the event of a change to the execution's chain.  To be called within SPI. */
+static void
+record_change(const Change *change)
+{
+	Datum		execution_id = CStringGetTextDatum(change->execution_id);
+	char	   *actor = current_actor();	/* while we are still the caller */
+	WflogCaller caller;
+	Head		head;
+
+	wflog_become_owner(&caller);
+	head = lock_head(execution_id);
+	if (change->from != NO_STATUS || !head.exists || head.status != change->to)
+	{
+		bytea	   *key = wflog_audit_key(true);
+		Datum		metadata = event_metadata(change);
+		Jsonb	   *jsonb = DatumGetJsonbP(metadata);
+		const char *status;
+		uint8		event_seal[WFLOG_SEAL_SIZE];
+		uint8		head_seal[WFLOG_SEAL_SIZE];
+		WflogAuditEvent event;
+
+		event.execution_id = change->execution_id;
+		event.position = Max(head.events, last_position(execution_id)) + 1;
+		wflog_make_uuid_v7(&event.id);
+		event.event_type = event_type(change);
+		event.created_at = GetCurrentTimestamp();
+		event.actor = actor;
+		event.metadata = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
+		wflog_seal_event(key, head.exists ? (uint8 *) VARDATA_ANY(head.seal) : NULL,
+						 head.exists ? VARSIZE_ANY_EXHDR(head.seal) : 0, &event, event_seal);
+		insert_event(&event, metadata, event_seal);
+
+		status = change->to == NO_STATUS ? "" : wflog_enum_label(WFLOG_STATUS_ENUM, change->to);
+		wflog_seal_head(key, change->execution_id, event.position, status, event_seal,
+						WFLOG_SEAL_SIZE, head_seal);
+		write_head(head.exists, &event, change->to, head_seal);
+	}
+	wflog_become_caller(&caller);
+}
+
+/* The status in a row of workflow_executions. */
+static int
+row_status(HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, Anum_execution_status, &isnull);
+
+	return wflog_enum_value(WFLOG_STATUS_ENUM, DatumGetObjectId(value));
+}
+
+/* Record the change from one version of a row to the other; NULL is none. */
+static void
+record_row(HeapTuple old, HeapTuple new, TupleDesc desc)
+{
+	HeapTuple	row = new != NULL ? new : old;
+	Change		change;
+
+	change.from = old != NULL ? row_status(old, desc) : NO_STATUS;
+	change.to = new != NULL ? row_status(new, desc) : NO_STATUS;
+	if (change.from == change.to)
+		return;
+
+	SPI_connect();
+	change.execution_id = SPI_getvalue(row, desc, Anum_execution_execution_id);
+	change.workflow_id = SPI_getvalue(row, desc, Anum_execution_workflow_id);
+	change.error_message = SPI_getvalue(row, desc, Anum_execution_error_message);
+
+	/* again, for a later BEFORE trigger may have changed the row */
+	if (old != NULL && new != NULL)
+		wflog_check_transition(change.execution_id, change.from, change.to);
+
+	record_change(&change);
+	SPI_finish();
+}
+
+/*
+ * Record the deletion of every execution, before TRUNCATE.  The statement's
+ * own snapshot is older than its lock and may miss some, so take a new one.
+ */
+static void
+record_truncation(void)
+{
+	WflogCaller caller;
+	Portal		portal;
+
+	SPI_connect();
+	wflog_become_owner(&caller);
+	PushActiveSnapshot(GetLatestSnapshot());
+	portal = SPI_cursor_open_with_args(NULL, "SELECT * FROM ONLY wflog.workflow_executions",
+									   0, NULL, NULL, NULL, true, 0);
+	PopActiveSnapshot();
+	wflog_become_caller(&caller);
+	for (;;)
+	{
+		SPITupleTable *rows;
+		uint64		count;
+
+		SPI_cursor_fetch(portal, true, 100);
+		rows = SPI_tuptable;
+		count = SPI_processed;
+		if (count == 0)
+			break;
+		for (uint64 i = 0; i < count; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			record_row(rows->vals[i], NULL, rows->tupdesc);
+		}
+		SPI_freetuptable(rows);
+	}
+	SPI_cursor_close(portal);
+	SPI_finish();
+}
+
+/*
+ * AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW, and BEFORE TRUNCATE, ON
+ * wflog.workflow_executions
+ *
+ * The row trigger's name sorts before those of the foreign keys, so that the
+ * head exists when the key is checked, even with SET CONSTRAINTS IMMEDIATE.
+ */
+Datum
+wflog_audit_execution(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		RelationGetRelid(trigger->tg_relation) != wflog_table_oid(WFLOG_EXECUTIONS) ||
+		(TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event) ? !TRIGGER_FIRED_BEFORE(trigger->tg_event) :
+		 !(TRIGGER_FIRED_AFTER(trigger->tg_event) && TRIGGER_FIRED_FOR_ROW(trigger->tg_event))))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("audit_execution() is the trigger of wflog.workflow_executions only")));
+
+	/* Retention removes executions together with their trails. */
+	if (wflog_audit_unlocked())
+		return PointerGetDatum(NULL);
+
+	desc = RelationGetDescr(trigger->tg_relation);
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
+		record_truncation();
+	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		record_row(NULL, trigger->tg_trigtuple, desc);
+	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		record_row(trigger->tg_trigtuple, NULL, desc);
+	else
+		record_row(trigger->tg_trigtuple, trigger->tg_newtuple, desc);
+	return PointerGetDatum(NULL);
+}
