@@ -7,6 +7,7 @@
 #   make coverage       line coverage of src/ (after a build with COVERAGE=1 and
 #                       a run of the tests)
 #   make bench          run the benchmarks
+#   make dist           a release for PGXN, from what is committed
 #
 # "./dev check" does all of it in a folder of its own, without touching the
 # system; COPT=-Werror turns warnings into errors.
@@ -76,6 +77,16 @@ isolation-expected:
 .PHONY: coverage
 coverage:
 	@scripts/coverage
+
+# META.json names no version until it is released.
+.PHONY: dist
+dist: DIST = $(EXTENSION)-$(EXTVERSION)
+dist:
+	@mkdir -p $(DIST)
+	sed 's/@VERSION@/$(EXTVERSION)/' META.json > $(DIST)/META.json
+	git archive --format=zip --prefix=$(DIST)/ --add-file=$(DIST)/META.json \
+		--output=$(DIST).zip HEAD . ':(exclude)META.json'
+	rm -rf $(DIST)
 
 .PHONY: bench
 bench:

@@ -1,0 +1,360 @@
+# ./dev demo: a cluster of its own, a real workflow, and a look at its logs.
+#
+# The workflow builds and tests this very extension. It is run by a small engine
+# (demo_step) which, as any engine would, connects as a role that may write and
+# logs each line as it appears. Meanwhile a second session, a user who may read
+# what is hers, follows by cursor.
+
+demo_place()
+{
+	demo_dir=$state/demo
+	demo_major=$(native_major)
+	demo_pg=$demo_dir/pg
+	demo_bin=$demo_pg/lib/postgresql/$demo_major/bin
+	demo_socket=$demo_dir/run
+	# The path of a socket has room for 107 bytes.
+	if [ ${#demo_socket} -gt 85 ]; then
+		demo_socket=/tmp/wflog-dev-$(id -u)-$(printf %s "$state" | cksum | cut -d' ' -f1)
+	fi
+}
+
+demo()
+{
+	[ $# -eq 0 ] || die "demo takes no argument"
+	need_postgres "$(native_major)"
+	prepare_state
+	lock_state
+	demo_place
+	demo_stop
+
+	say "building wflog"
+	as_user rm -rf "$demo_dir"
+	as_user mkdir -p "$demo_dir"
+	private_postgres "$demo_major" "$demo_pg"
+	copy_tree "$demo_dir/tree"
+	demo_pg_config=$(private_pg_config "$demo_major" "$demo_pg")
+	private_make "$demo_dir/tree" "$demo_pg_config" -s -j"$jobs" install 9>&-
+	echo ok
+
+	say "making a cluster in $demo_dir"
+	demo_cluster
+	demo_sql postgres <<-'END'
+		CREATE EXTENSION wflog;
+		-- Three users: an engine that writes, and two people who read.
+		CREATE ROLE engine LOGIN;
+		GRANT wflog_writer TO engine;
+		CREATE ROLE alice LOGIN;
+		CREATE ROLE bob LOGIN;
+		GRANT wflog_reader TO alice, bob;
+		CREATE DATABASE staging;	-- the workflow's own, for its last step
+		CALL wflog.maintain();
+	END
+	echo "wflog $(demo_ask postgres "SELECT extversion FROM pg_extension WHERE extname = 'wflog'") on $("$demo_pg_config" --version)"
+
+	demo_workflow
+	demo_look
+}
+
+# Make and start the cluster.
+demo_cluster()
+{
+	local preload=wflog
+	[ "${WFLOG_DEV_PRELOAD:-1}" != 0 ] || preload=
+
+	as_user mkdir -p -m 700 "$demo_socket"
+	as_user_in "$demo_dir" "$demo_bin/initdb" -D data -U postgres -A trust -E UTF8 \
+		--locale=C.UTF-8 -N >/dev/null
+	as_user tee -a "$demo_dir/data/postgresql.conf" >/dev/null <<-END
+		listen_addresses = ''
+		unix_socket_directories = '$demo_socket'
+		unix_socket_permissions = 0700
+		max_prepared_transactions = 20
+		shared_preload_libraries = '$preload'
+	END
+	demo_start
+}
+
+demo_start()
+{
+	as_user_in "$demo_dir" "$demo_bin/pg_ctl" -D data -l server.log -s -w start 9>&- >/dev/null || {
+		as_user tail -n 20 "$demo_dir/server.log" >&2
+		die "the cluster in $demo_dir does not start"
+	}
+}
+
+demo_running()
+{
+	[ -x "$demo_bin/pg_ctl" ] &&
+		as_user_in "$demo_dir" "$demo_bin/pg_ctl" -D data status >/dev/null 2>&1
+}
+
+demo_stop()
+{
+	demo_place
+	if demo_running; then
+		as_user_in "$demo_dir" "$demo_bin/pg_ctl" -D data -m fast -s stop
+		echo "stopped the cluster in $demo_dir"
+	fi
+}
+
+# psql on the cluster, as a user given first.
+demo_connect()
+{
+	local user=$1
+	shift
+	as_user_in "$demo_dir" "$demo_bin/psql" -X -h "$demo_socket" -U "$user" -d postgres "$@"
+}
+
+demo_sql()
+{
+	demo_connect "$1" -q -v ON_ERROR_STOP=1 >/dev/null
+}
+
+demo_ask()
+{
+	demo_connect "$1" -qAt -v ON_ERROR_STOP=1 -c "$2"
+}
+
+demo_psql()
+{
+	demo_place
+	[ -d "$demo_dir/data" ] || die "there is no cluster yet: ./dev demo makes it"
+	demo_running || demo_start
+	# Later options win: "./dev psql -U alice" is alice.
+	as_user_in "$demo_dir" "$demo_bin/psql" -h "$demo_socket" -U postgres -d postgres "$@"
+}
+
+# ---- the engine ---------------------------------------------------------------
+
+# Quote as an SQL literal.
+lit()
+{
+	printf "'%s'" "${1//\'/\'\'}"
+}
+
+# Hand a statement to the engine's session, which is a psql at the end of a pipe.
+engine()
+{
+	printf '%s\n' "$1" >&7
+}
+
+engine_log()
+{
+	local message=$1
+	shift
+	engine "SELECT wflog.log($(lit "$execution"), $(lit "$message")$(printf ', %s' "$@"));"
+}
+
+# What a user who is no engineer is told.
+engine_tell()
+{
+	local message=$1
+	shift
+	engine_log "$message" "log_category => 'business'" "is_milestone => true" \
+		"display_priority => 8" "source => 'scheduler'" "$@"
+}
+
+# Run a command as a step: demo_step NUMBER ID NAME ATTEMPT COMMAND...
+demo_step()
+{
+	local number=$1 id=$2 name=$3 attempt=$4 status=0 line level began=$SECONDS
+	local node="node_id => $(lit "$id"), node_name => $(lit "$name"), node_type => 'command'"
+	node+=", step_number => $number, total_steps => $steps, attempt => $attempt"
+	shift 4
+
+	engine_tell "started: $*" "$node" "event_type => 'step_started'" \
+		"user_friendly_message => $(lit "$name: started")" \
+		"progress_percentage => $((100 * (number - 1) / steps))"
+	while IFS= read -r line; do
+		case $line in
+			status=[0-9]*)	status=${line#status=}; continue ;;
+			*ERROR:* | *' error: '* | *FAILED* | 'not ok'*)	level=ERROR ;;
+			*arning:*)	level=WARNING ;;
+			*)	level=INFO ;;
+		esac
+		engine_log "${line:- }" "$node" "event_type => 'step_output'" "level => '$level'" \
+			"source => $(lit "plugin:demo/shell.$id")"
+	done < <(as_user_in "$work" env PATH="$demo_bin:$PATH" PGHOST="$demo_socket" \
+		PGUSER=postgres "$@" 2>&1 </dev/null 7>&- 9>&- || echo "status=$?")
+	node+=", duration_seconds => $((SECONDS - began))"
+
+	if [ "$status" -eq 0 ]; then
+		engine_tell "finished: $*" "$node" "event_type => 'step_completed'" \
+			"user_friendly_message => $(lit "$name: done")" \
+			"progress_percentage => $((100 * number / steps))"
+	else
+		engine_tell "exit status $status: $*" "$node" "event_type => 'step_error'" \
+			"level => 'ERROR'" "user_friendly_message => $(lit "$name: failed on attempt $attempt")" \
+			"technical_details => jsonb_build_object('exit_status', $status)"
+	fi
+	return "$status"
+}
+
+# Log a file as one batch: NDJSON, as bytes. The key and number make it safe to
+# send again; so it is sent twice, and stored once.
+demo_append_file()
+{
+	local file=$1 ndjson call
+	ndjson=$(as_user awk -v execution="$execution" '
+		{
+			gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/[\001-\037]/, " ")
+			printf "{\"execution_id\":\"%s\",\"message\":\"%s\",\"level\":\"DEBUG\",", execution, $0
+			printf "\"node_id\":\"test\",\"source\":\"worker\"}\n"
+		}' "$file" | od -An -v -tx1 | tr -d ' \n')
+	[ -n "$ndjson" ] || return 0
+	call="SELECT wflog.append_lines('\\x$ndjson'::bytea, producer_key => '$execution/test', sequence => 1);"
+	engine "$call"
+	engine "$call"
+}
+
+# Follow an execution as alice until it has ended: what "tail" has after the
+# cursor, print it, remember the last row's cursor.
+demo_follow()
+{
+	local cursor='' rows row ended='' width
+	width=$(tput cols 2>/dev/null || echo 110)
+	[ -t 1 ] || width=110
+	while :; do
+		[ "$(demo_ask alice "SELECT wflog.execution($(lit "$execution"))->>'is_terminal'" \
+			2>/dev/null)" != true ] || ended=yes
+		rows=$(demo_ask alice "
+			SELECT cursor || ' ' || format('%s  %-8s %-10s %s',
+			           substr(log->>'timestamp', 12, 8), log->>'level', log->>'node_id',
+			           translate(log->>'message', E'\n\t', '  '))
+			FROM wflog.tail($(lit "$execution"), $([ -n "$cursor" ] && lit "$cursor" || echo NULL))")
+		if [ -n "$rows" ]; then
+			while IFS= read -r row; do
+				cursor=${row%% *}
+				row=${row#* }
+				printf '%s\n' "${row:0:width}"
+			done <<<"$rows"
+		elif [ -n "$ended" ]; then
+			break
+		fi
+		sleep 0.2
+	done
+}
+
+demo_workflow()
+{
+	local steps=6 work=$demo_dir/work tests follower engine_session outcome=SUCCESS
+	execution=build-$(date -u +%Y%m%d-%H%M%S)
+
+	copy_tree "$work"
+	tests=$(cd "$root/test/sql" 2>/dev/null && printf '%s\n' *.sql | sed 's/\.sql$//' | head -n 4 | xargs)
+
+	say "running the workflow: building and testing wflog, execution $execution"
+	echo "(as alice sees it: SELECT * FROM wflog.tail('$execution', CURSOR), again and again)"
+	echo
+	mkfifo_as_user "$demo_dir/engine"
+	demo_connect engine -q -v ON_ERROR_STOP=1 <"$demo_dir/engine" >/dev/null 9>&- &
+	engine_session=$!
+	exec 7>"$demo_dir/engine"
+	trap 'die "the session of the engine has failed"' PIPE
+
+	engine "SELECT wflog.start_execution($(lit "$execution"), 'build-wflog', status => 'RUNNING',
+		user_id => 'alice', workflow_name => 'Build and test wflog', tier => 'free');"
+	demo_follow 7>&- 9>&- &
+	follower=$!
+	# shellcheck disable=SC2064
+	trap "kill $follower 2>/dev/null || true" EXIT
+	engine_tell "workflow started by ./dev demo" "event_type => 'workflow_started'" \
+		"user_friendly_message => 'Your build has started'" "progress_percentage => 0"
+
+	demo_step 1 configure "Look around" 1 sh -c '
+		"$1" --version; gcc --version | head -n 1; clang --version | head -n 1
+		echo "$(ls src/*.c | wc -l) C files, $(cat src/*.c src/*.h | wc -l) lines"
+		echo "$(ls sql/*.sql | wc -l) SQL files, $(cat sql/*.sql | wc -l) lines"' - "$demo_pg_config" &&
+	demo_step 2 compile "Compile" 1 \
+		make -j"$jobs" COPT=-Werror with_llvm=no PG_CONFIG="$demo_pg_config" all &&
+	demo_step 3 lint "Lint" 1 sh -euc '
+		for f in src/*.c; do
+			clang -fsyntax-only -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+				-Wno-ignored-attributes -Isrc -DWFLOG_VERSION=\"\" -D_GNU_SOURCE \
+				-I"$("$1" --includedir-server)" "$f"
+			echo "$f: nothing to complain about"
+		done' - "$demo_pg_config" &&
+	demo_step 4 package "Package" 1 \
+		make with_llvm=no PG_CONFIG="$demo_pg_config" DESTDIR="$work/stage" install &&
+	demo_step 5 test "Test" 1 make installcheck with_llvm=no PG_CONFIG="$demo_pg_config" \
+		REGRESS="$tests" ISOLATION= TAP_TESTS= &&
+	demo_append_file "$work/log/postmaster.log" &&
+	demo_accept || outcome=FAILED
+
+	engine_tell "workflow ended: $outcome" "event_type => 'workflow_completed'" \
+		"user_friendly_message => $(lit "Your build has ended: $outcome")" "progress_percentage => 100"
+	engine "SELECT wflog.set_execution_status($(lit "$execution"), '$outcome'$(
+		[ $outcome = SUCCESS ] || printf ', %s' "error_message => 'a step failed for good'"));"
+	exec 7>&-
+	wait "$engine_session" || die "the session of the engine has failed, see above"
+	wait "$follower"
+	trap - EXIT PIPE
+}
+
+# The last step really fails: nobody has created the extension in the staging
+# database. The engine mends that and tries again, as attempt 2.
+demo_accept()
+{
+	local try=(psql -X -d staging -v ON_ERROR_STOP=1
+		-c "SELECT wflog.start_execution('smoke', 'smoke-test')"
+		-c "SELECT wflog.log('smoke', 'is anybody there?')"
+		-c "SELECT wflog.summary('smoke')")
+
+	demo_step 6 accept "Smoke test" 1 "${try[@]}" && return 0
+	engine_log "attempt 1 failed: creating the extension in staging before attempt 2" \
+		"level => 'WARNING'" "source => 'scheduler'" "node_id => 'accept'" "attempt => 2"
+	demo_connect postgres -q -d staging -c "CREATE EXTENSION wflog" &&
+		demo_step 6 accept "Smoke test" 2 "${try[@]}"
+}
+
+mkfifo_as_user()
+{
+	as_user rm -f "$1"
+	as_user mkfifo -m 600 "$1"
+}
+
+# ---- what it has left behind --------------------------------------------------
+
+# Show a statement and its result: show HEADING USER SQL
+show()
+{
+	say "$1"
+	printf '%s=> %s\n' "$2" "$3"
+	demo_connect "$2" -P pager=off -P footer=off -c "$3"
+}
+
+demo_look()
+{
+	local e
+	e=$(lit "$execution")
+
+	show "The live table: its last rows" alice \
+"SELECT created_at::time(3), level, node_id, attempt, left(message, 60) AS message
+   FROM wflog.workflow_execution_logs WHERE execution_id = $e
+  ORDER BY created_at DESC, id DESC LIMIT 8;"
+	show "A page, as JSON: business logs, two of them" alice \
+"SELECT jsonb_pretty(wflog.logs_json($e, max_rows => 2, category => 'business')::jsonb) AS page;"
+	show "What the user is told: milestones" alice \
+"SELECT created_at::time(0), progress_percentage AS percent, user_friendly_message
+   FROM wflog.logs($e, milestones_only => true);"
+	show "The errors" alice \
+"SELECT node_id, attempt, source, message FROM wflog.logs($e, min_level => 'ERROR');"
+	show "The summary" alice \
+"SELECT jsonb_pretty(wflog.summary($e)::jsonb) AS summary;"
+	show "The audit trail, and whether anybody has touched it (no row: nobody)" postgres \
+"SELECT created_at::time(3), event_type, metadata
+   FROM wflog.execution_audit_events WHERE execution_id = $e ORDER BY position;"
+	show "" postgres "SELECT * FROM wflog.verify_audit($e);"
+	show "Bob, whose workflow it is not" bob \
+"SELECT count(*) FROM wflog.workflow_execution_logs WHERE execution_id = $e;"
+
+	cat <<-END
+
+		The cluster is running, in $demo_dir
+		  ./dev psql             a session as its superuser; -U alice, -U bob, -U engine: as one of them
+		  ./dev demo             all of this again, on a new cluster
+		  ./dev stop             stop it; ./dev psql starts it again
+		  ./dev clean            stop it and remove everything
+		To begin with: SELECT * FROM wflog.tail('$execution');
+	END
+}
