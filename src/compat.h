@@ -37,6 +37,13 @@
 #define wflog_owns_table(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+/* 16 added the argument missing_ok. */
+#if PG_VERSION_NUM >= 160000
+#define wflog_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out, false)
+#else
+#define wflog_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out)
+#endif
+
 /* 18 asks whether a deferrable key will do. */
 #if PG_VERSION_NUM >= 180000
 #define wflog_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
@@ -51,6 +58,15 @@
 #else
 #define wflog_decode_datetime(field, ftype, nf, dtype, tm, fsec, tzp) \
 	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tzp)
+#endif
+
+/* 16 moved vacuum()'s memory context to its callers. */
+#if PG_VERSION_NUM >= 160000
+#define wflog_vacuum(relations, params) \
+	vacuum(relations, params, NULL, \
+		   AllocSetContextCreate(CurrentMemoryContext, "Vacuum", ALLOCSET_DEFAULT_SIZES), false)
+#else
+#define wflog_vacuum(relations, params) vacuum(relations, params, NULL, false)
 #endif
 
 #endif							/* WFLOG_COMPAT_H */

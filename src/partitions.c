@@ -1,0 +1,532 @@
+/*-------------------------------------------------------------------------
+ *
+ * partitions.c
+ *	  The leaves of workflow_execution_logs_rows: finding, completing, making
+ *	  them, and moving rows out of the default leaf.
+ *
+ * A leaf is made like the default leaf, filled, and then attached: CREATE TABLE
+ * ... PARTITION OF would take AccessExclusiveLock on the parent and wait
+ * behind every open writer, ATTACH takes ShareUpdateExclusiveLock there, which
+ * passes them.  It does take AccessExclusiveLock on the default leaf, to check
+ * that nothing in there belongs to the new one; that is why the default leaf
+ * is kept empty.
+ *
+ * Rows move in two goes.  The first, which may be long, lets writers work on.
+ * Then the default leaf is locked, what has come since moves too, and the leaf
+ * is attached.  Writers of the default leaf (no others) wait for as long as
+ * that takes: two scans of the default leaf.  A table that is not attached has
+ * no row trigger, so the stamps are kept, and a moved log keeps its place in
+ * the stream.
+ *
+ * All bounds are UTC.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "wflog.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "maintain.h"
+
+/* How many names to try for a leaf before giving up. */
+#define MAX_NAME_TRIES 100
+
+/* A leaf to be made. */
+typedef struct NewLeaf
+{
+	TimestampTz from;
+	TimestampTz to;
+	char		relname[NAMEDATALEN];
+	char	   *name;			/* quoted and qualified */
+} NewLeaf;
+
+/* ---- intervals ---- */
+
+/* Midnight that begins the day of a Julian day number. */
+static TimestampTz
+julian_start(int julian_day)
+{
+	return (TimestampTz) (julian_day - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+}
+
+/* The largest multiple of 'unit' above 'origin' that is not after 'time'. */
+static TimestampTz
+floor_time(TimestampTz time, TimestampTz origin, int64 unit)
+{
+	int64		rest = (time - origin) % unit;
+
+	return time - rest - (rest < 0 ? unit : 0);
+}
+
+/* Start of the interval that 'time' is in, or of the one after it. */
+static TimestampTz
+interval_start(TimestampTz time, bool next)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int64		unit;
+
+	switch (pg_tolower((unsigned char) wflog_partition_interval[0]))
+	{
+		case 'h':
+			unit = USECS_PER_HOUR;
+			break;
+		case 'd':
+			unit = USECS_PER_DAY;
+			break;
+		case 'w':
+			unit = 7 * USECS_PER_DAY;
+			break;
+		default:
+			if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						 errmsg("timestamp out of range")));
+			if (next && ++tm.tm_mon > MONTHS_PER_YEAR)
+			{
+				tm.tm_mon = 1;
+				tm.tm_year++;
+			}
+			return julian_start(date2j(tm.tm_year, tm.tm_mon, 1));
+	}
+
+	/* 2000-01-03 was a Monday. */
+	return floor_time(time, unit == 7 * USECS_PER_DAY ? 2 * USECS_PER_DAY : 0, unit) +
+		(next ? unit : 0);
+}
+
+/* A bound as text that reads the same whatever the session's settings. */
+static char *
+bound(TimestampTz time)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		text[MAXDATELEN + 1];
+
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	EncodeDateTime(&tm, fsec, false, 0, NULL, USE_ISO_DATES, text);
+	return psprintf("'%s+00'", text);
+}
+
+/* ---- finding leaves ---- */
+
+/* A bound of a partition; 'unbounded' where it has none. */
+static TimestampTz
+datum_bound(List *datums, TimestampTz unbounded)
+{
+	PartitionRangeDatum *datum = linitial_node(PartitionRangeDatum, datums);
+
+	if (datum->kind != PARTITION_RANGE_DATUM_VALUE)
+		return datum->kind == PARTITION_RANGE_DATUM_MINVALUE ? DT_NOBEGIN : DT_NOEND;
+	if (castNode(Const, datum->value)->constisnull)
+		return unbounded;
+	return DatumGetTimestampTz(castNode(Const, datum->value)->constvalue);
+}
+
+static int
+compare_leaves(const ListCell *a, const ListCell *b)
+{
+	const WflogLeaf *left = lfirst(a);
+	const WflogLeaf *right = lfirst(b);
+
+	if (left->is_default != right->is_default)
+		return left->is_default ? 1 : -1;
+	return left->from < right->from ? -1 : left->from > right->from;
+}
+
+/*
+ * All leaves, by their range, the default leaf last.  Allocated in the
+ * current context.  Takes no lock: who works on one must check that it is
+ * still there.
+ */
+List *
+wflog_leaves(void)
+{
+	List	   *leaves = NIL;
+	ListCell   *cell;
+
+	foreach(cell, find_inheritance_children(wflog_table_oid(WFLOG_LOG_ROWS), NoLock))
+	{
+		Oid			relid = lfirst_oid(cell);
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+		Form_pg_class form;
+		Datum		partbound;
+		bool		isnull;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_class) GETSTRUCT(tuple);
+		partbound = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relpartbound, &isnull);
+		if (!isnull)
+		{
+			PartitionBoundSpec *spec = stringToNode(TextDatumGetCString(partbound));
+			WflogLeaf  *leaf = palloc(sizeof(WflogLeaf));
+
+			leaf->relid = relid;
+			leaf->name = quote_qualified_identifier(get_namespace_name(form->relnamespace),
+													NameStr(form->relname));
+			leaf->is_default = spec->is_default;
+			leaf->is_table = form->relkind == RELKIND_RELATION;
+			leaf->from = spec->is_default ? DT_NOBEGIN : datum_bound(spec->lowerdatums, DT_NOBEGIN);
+			leaf->to = spec->is_default ? DT_NOEND : datum_bound(spec->upperdatums, DT_NOEND);
+			leaves = lappend(leaves, leaf);
+		}
+		ReleaseSysCache(tuple);
+	}
+	list_sort(leaves, compare_leaves);
+	return leaves;
+}
+
+/* ---- completing leaves ---- */
+
+/* Something a leaf lacks. */
+typedef struct Missing
+{
+	char	   *leaf;			/* quoted and qualified */
+	char	   *command;		/* what mends it */
+} Missing;
+
+/*
+ * Find what leaves lack.  An index is the same when its definition is, from
+ * USING on; only its own name and its table's stand before that.
+ */
+static void
+find_missing(WflogRun *run, void *arg)
+{
+	List	  **missing = arg;
+	uint64		count = wflog_query(
+		"WITH indexes AS ("
+		"  SELECT i.indrelid, i.indisunique, i.indisprimary, i.indisvalid,"
+		"    pg_get_constraintdef(c.oid) AS constraint_definition,"
+		"    substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ',"
+		"      CASE WHEN i.indisunique THEN 'UNIQUE ' END, x.relname, n.nspname, t.relname))) AS definition"
+		"  FROM pg_inherits h"
+		"  JOIN pg_index i ON i.indrelid = h.inhrelid"
+		"  JOIN pg_class x ON x.oid = i.indexrelid"
+		"  JOIN pg_class t ON t.oid = i.indrelid"
+		"  JOIN pg_namespace n ON n.oid = t.relnamespace"
+		"  LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid"
+		"    AND c.contype IN ('p', 'u', 'x')"
+		"  WHERE h.inhparent = 'wflog.workflow_execution_logs_rows'::regclass),"
+		"leaves AS ("
+		"  SELECT t.oid, format('%I.%I', n.nspname, t.relname) AS name, t.relrowsecurity"
+		"  FROM pg_inherits h"
+		"  JOIN pg_class t ON t.oid = h.inhrelid"
+		"  JOIN pg_namespace n ON n.oid = t.relnamespace"
+		"  WHERE h.inhparent = 'wflog.workflow_execution_logs_rows'::regclass AND t.relkind = 'r'"
+		"    AND t.oid <> 'wflog.workflow_execution_logs_default'::regclass)"
+		"SELECT l.name, CASE WHEN p.constraint_definition IS NOT NULL"
+		"    THEN format('ALTER TABLE %s ADD %s', l.name, p.constraint_definition)"
+		"    ELSE format('CREATE %sINDEX ON %s %s', CASE WHEN p.indisunique THEN 'UNIQUE ' END,"
+		"      l.name, p.definition) END "
+		"FROM leaves l JOIN indexes p ON p.indrelid = 'wflog.workflow_execution_logs_default'::regclass "
+		"WHERE p.indisvalid AND NOT EXISTS ("
+		"  SELECT FROM indexes o WHERE o.indrelid = l.oid AND o.indisvalid"
+		"    AND o.indisunique = p.indisunique AND o.indisprimary = p.indisprimary"
+		"    AND o.definition = p.definition) "
+		"UNION ALL "
+		"SELECT l.name, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', l.name) "
+		"FROM leaves l WHERE NOT l.relrowsecurity "
+		"ORDER BY 1, 2", 0, NULL, NULL);
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->memory);
+		Missing    *one = palloc(sizeof(Missing));
+
+		one->leaf = TextDatumGetCString(wflog_result(i, 1, NULL));
+		one->command = TextDatumGetCString(wflog_result(i, 2, NULL));
+		*missing = lappend(*missing, one);
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/* Do one of them. */
+static void
+mend(WflogRun *run, void *arg)
+{
+	wflog_command("%s", ((Missing *) arg)->command);
+}
+
+/*
+ * Give leaves that were made by hand, or restored without some index, what
+ * the default leaf has: its indexes, and row level security.
+ *
+ * Building an index keeps the writers of that leaf waiting while it lasts;
+ * leaves that we make are complete, so this is for the exception.
+ */
+void
+wflog_complete_leaves(WflogRun *run)
+{
+	List	   *missing = NIL;
+	ListCell   *cell;
+
+	if (!wflog_attempt(run, find_missing, &missing, "look for incomplete partitions"))
+		return;
+	foreach(cell, missing)
+		(void) wflog_attempt(run, mend, lfirst(cell),
+							 psprintf("complete partition %s", ((Missing *) lfirst(cell))->leaf));
+}
+
+/* ---- making leaves ---- */
+
+/* Choose a free name: by the range's start, with a suffix if that is taken. */
+static void
+choose_name(NewLeaf *leaf)
+{
+	Oid			schema = get_rel_namespace(wflog_table_oid(WFLOG_LOG_ROWS));
+	char		base[NAMEDATALEN];
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(leaf->from, NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	if (leaf->from % USECS_PER_DAY != 0 || leaf->to - leaf->from < USECS_PER_DAY)
+		pg_snprintf(base, sizeof(base), "workflow_execution_logs_%04d%02d%02d%02d",
+					tm.tm_year, tm.tm_mon, tm.tm_mday, tm.tm_hour);
+	else
+		pg_snprintf(base, sizeof(base), "workflow_execution_logs_%04d%02d%02d",
+					tm.tm_year, tm.tm_mon, tm.tm_mday);
+
+	strlcpy(leaf->relname, base, NAMEDATALEN);
+	for (int i = 2; OidIsValid(get_relname_relid(leaf->relname, schema)); i++)
+	{
+		if (i > MAX_NAME_TRIES)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_TABLE),
+					 errmsg("there is no free name for a partition like \"%s\"", base)));
+		pg_snprintf(leaf->relname, NAMEDATALEN, "%s_%d", base, i);
+	}
+	leaf->name = quote_qualified_identifier(get_namespace_name(schema), leaf->relname);
+}
+
+/*
+ * CREATE TABLE for a leaf, like the default leaf in all that LIKE copies and
+ * in storage parameters, access method and tablespace, which it does not.
+ *
+ * The check constraint spares ATTACH the scan of the leaf while the default
+ * leaf is locked; it goes afterwards.
+ */
+static void
+create_table(NewLeaf *leaf)
+{
+	char	   *options;
+
+	wflog_query(
+		"SELECT format(' USING %I', m.amname)"
+		"  || coalesce((SELECT ' WITH (' || string_agg(format('%s%I = %L', o.prefix, o.option_name,"
+		"       o.option_value), ', ') || ')'"
+		"     FROM (SELECT '' AS prefix, * FROM pg_options_to_table(t.reloptions)"
+		"       UNION ALL SELECT 'toast.', * FROM pg_options_to_table(s.reloptions)) o), '')"
+		"  || coalesce(' TABLESPACE ' || quote_ident(p.spcname), '') "
+		"FROM pg_class t JOIN pg_am m ON m.oid = t.relam"
+		"  LEFT JOIN pg_class s ON s.oid = t.reltoastrelid"
+		"  LEFT JOIN pg_tablespace p ON p.oid = t.reltablespace "
+		"WHERE t.oid = 'wflog.workflow_execution_logs_default'::regclass", 0, NULL, NULL);
+	options = TextDatumGetCString(wflog_result(0, 1, NULL));
+
+	wflog_command("CREATE TABLE %s (LIKE wflog.workflow_execution_logs_default INCLUDING ALL,"
+				  " CONSTRAINT wflog_range CHECK (storage = 'r' AND created_at >= %s AND created_at < %s))"
+				  "%s", leaf->name, bound(leaf->from), bound(leaf->to), options);
+	wflog_command("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", leaf->name);
+}
+
+/* Take away what ALTER DEFAULT PRIVILEGES has granted. */
+static void
+revoke_grants(NewLeaf *leaf)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(leaf->name)};
+	uint64		count = wflog_query(
+		"SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END "
+		"FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = $1::regclass AND a.grantee <> c.relowner",
+		1, types, values);
+	List	   *roles = NIL;
+	ListCell   *cell;
+
+	for (uint64 i = 0; i < count; i++)
+		roles = lappend(roles, TextDatumGetCString(wflog_result(i, 1, NULL)));
+	foreach(cell, roles)
+		wflog_command("REVOKE ALL ON %s FROM %s CASCADE", leaf->name, (char *) lfirst(cell));
+}
+
+/* Move the rows of the range that the default leaf has now. */
+static void
+move_rows(NewLeaf *leaf)
+{
+	wflog_command("WITH moved AS ("
+				  "  DELETE FROM wflog.workflow_execution_logs_default"
+				  "  WHERE created_at >= %s AND created_at < %s RETURNING *) "
+				  "INSERT INTO %s SELECT * FROM moved",
+				  bound(leaf->from), bound(leaf->to), leaf->name);
+}
+
+/* Lock the default leaf, move the last rows, attach. */
+static void
+attach(WflogRun *run, void *arg)
+{
+	NewLeaf    *leaf = arg;
+
+	/* In this order, as everybody who reads or writes by the parent does. */
+	LockRelationOid(wflog_table_oid(WFLOG_LOG_ROWS), ShareUpdateExclusiveLock);
+	LockRelationOid(wflog_table_oid(WFLOG_LOG_DEFAULT), AccessExclusiveLock);
+	move_rows(leaf);
+	wflog_command("ALTER TABLE wflog.workflow_execution_logs_rows ATTACH PARTITION %s"
+				  " FOR VALUES FROM (%s) TO (%s)", leaf->name, bound(leaf->from), bound(leaf->to));
+	wflog_command("ALTER TABLE %s DROP CONSTRAINT wflog_range", leaf->name);
+}
+
+/*
+ * Make one leaf.  If the default leaf is not to be had, the whole step fails,
+ * and the rows stay where they were.
+ */
+static void
+make_leaf(WflogRun *run, void *arg)
+{
+	NewLeaf    *leaf = arg;
+	ErrorData  *error;
+
+	choose_name(leaf);
+	create_table(leaf);
+	revoke_grants(leaf);
+	move_rows(leaf);
+	error = wflog_retry(run, attach, leaf);
+	if (error != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg_internal("%s", error->message)));
+}
+
+/* ---- which leaves to make ---- */
+
+/* Intervals that the default leaf has rows of. */
+typedef struct Wanted
+{
+	TimestampTz limit;			/* later ones stay where they are */
+	TimestampTz *starts;
+	uint64		count;
+} Wanted;
+
+typedef struct Range
+{
+	TimestampTz from;
+	TimestampTz to;
+	bool		has_rows;		/* the default leaf has rows of it */
+} Range;
+
+/* List the intervals that the default leaf has rows of. */
+static void
+find_stray_intervals(WflogRun *run, void *arg)
+{
+	Wanted	   *wanted = arg;
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID};
+	Datum		values[] = {CStringGetTextDatum(wflog_partition_interval),
+	TimestampTzGetDatum(wanted->limit)};
+
+	wanted->count = wflog_query(
+		"SELECT DISTINCT date_trunc($1, created_at, 'UTC') FROM wflog.workflow_execution_logs_default "
+		"WHERE isfinite(created_at) AND created_at < $2 ORDER BY 1", 2, types, values);
+	wanted->starts = MemoryContextAlloc(run->memory, sizeof(TimestampTz) * (wanted->count + 1));
+	for (uint64 i = 0; i < wanted->count; i++)
+		wanted->starts[i] = DatumGetTimestampTz(wflog_result(i, 1, NULL));
+}
+
+/* Whether the default leaf has rows of a range. */
+static void
+probe_range(WflogRun *run, void *arg)
+{
+	Range	   *range = arg;
+	Oid			types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[] = {TimestampTzGetDatum(range->from), TimestampTzGetDatum(range->to)};
+
+	range->has_rows = wflog_query(
+		"SELECT FROM wflog.workflow_execution_logs_default "
+		"WHERE created_at >= $1 AND created_at < $2 LIMIT 1", 2, types, values) > 0;
+}
+
+/*
+ * Make the leaves of one interval: what of it no leaf has yet, in as many
+ * pieces as leaves of another interval setting leave.  Of a past interval,
+ * only pieces that rows are waiting for.  Returns false if that failed.
+ */
+static bool
+fill_interval(WflogRun *run, TimestampTz from, TimestampTz to, bool only_with_rows)
+{
+	List	   *leaves = wflog_leaves();
+	ListCell   *cell;
+
+	foreach(cell, leaves)
+	{
+		WflogLeaf  *leaf = lfirst(cell);
+		Range		range = {from, Min(leaf->from, to), true};
+		NewLeaf		new_leaf = {0};
+
+		/* The default leaf comes last and stands for the end. */
+		if (leaf->is_default)
+			range.to = to;
+		if (range.from < range.to && only_with_rows &&
+			!wflog_attempt(run, probe_range, &range, "read the default partition"))
+			return false;
+		if (range.from < range.to && range.has_rows)
+		{
+			new_leaf.from = range.from;
+			new_leaf.to = range.to;
+			if (!wflog_attempt(run, make_leaf, &new_leaf,
+							   psprintf("make the partition from %s", bound(range.from))))
+				return false;
+			run->leaves_changed = true;
+		}
+		from = Max(from, range.to);
+		if (!leaf->is_default)
+			from = Max(from, leaf->to);
+	}
+	return true;
+}
+
+/*
+ * Give the rows of the default leaf leaves of their own, and make leaves from
+ * now to wflog.partitions_ahead intervals ahead.  Rows farther in the future
+ * stay in the default leaf.
+ *
+ * Each leaf is a transaction.  When one cannot be attached because writers of
+ * the default leaf do not end, the others could not either: returns false.
+ */
+bool
+wflog_create_leaves(WflogRun *run)
+{
+	TimestampTz present = interval_start(run->now, false);
+	TimestampTz end = present;
+	Wanted		wanted = {0};
+
+	for (int i = 0; i <= wflog_partitions_ahead; i++)
+		end = interval_start(end, true);
+	wanted.limit = end;
+
+	/* Rows of the present first: their writers are the ones at work. */
+	for (TimestampTz from = present; from < end; from = interval_start(from, true))
+		if (!fill_interval(run, from, interval_start(from, true), false))
+			return false;
+
+	if (!wflog_attempt(run, find_stray_intervals, &wanted, "read the default partition"))
+		return false;
+	for (uint64 i = 0; i < wanted.count; i++)
+		if (!fill_interval(run, wanted.starts[i], interval_start(wanted.starts[i], true), true))
+			return false;
+	return true;
+}
