@@ -186,7 +186,7 @@ check_tap()
 			/^ok [0-9]+ *# *[Ss][Kk][Ii][Pp]/ || /^ok .* # [Ss][Kk][Ii][Pp]/	{ skip++; next }
 			/^(not )?ok/			{ ok++ }
 			/^1\.\.0 # [Ss][Kk][Ii][Pp]/	{ skip++ }
-			/^1\.\.[0-9]+/			{ plan = substr($1, 4); planned = 1 }
+			/^1\.\.[0-9]+/			{ plan = substr($1, 4) + 0; planned = 1 }
 			END {
 				if (!planned || plan != ok + bad + (plan ? skip : 0)) bad++
 				print ok + 0, bad + 0, skip + 0
