@@ -159,20 +159,27 @@ wflog_append(PG_FUNCTION_ARGS)
 
 /* ---- lines ---- */
 
-/* What ndjson.c asks for: more room in a buffer, which lives as long as the call. */
+/*
+ * What the reader of lines asks for: more room in a buffer, in the memory
+ * context where start_buffer() put it.
+ */
 void
 ndjson_enlarge(NdjsonBuffer *buffer, size_t size)
 {
-	size = Max(size, Max(buffer->size * 2, 256));
+	size = Max(size, Min(buffer->size * 2, MaxAllocSize));
 	if (size > MaxAllocSize)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a value is too large once its bytes are escaped")));
-	if (buffer->data == NULL)
-		buffer->data = MemoryContextAlloc(CurTransactionContext, size);
-	else
-		buffer->data = repalloc(buffer->data, size);
+	buffer->data = repalloc(buffer->data, size);
 	buffer->size = size;
+}
+
+static void
+start_buffer(NdjsonBuffer *buffer)
+{
+	buffer->size = 1024;
+	buffer->data = palloc(buffer->size);
 }
 
 static void
@@ -336,6 +343,9 @@ wflog_append_lines(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (wflog_producer_claim(&producer, producer.given ? count_lines(&batch) : 0, &result))
 	{
+		start_buffer(&batch.reader.key);
+		start_buffer(&batch.reader.value);
+		start_buffer(&batch.reader.string);
 		result = wflog_insert_batch(&batch.base);
 		wflog_producer_settle(&producer, result);
 	}

@@ -369,11 +369,11 @@ integer_of(const WflogField *field, Numeric number)
 static Datum
 percentage_of(const WflogField *field, Numeric number)
 {
-	double		value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-														   NumericGetDatum(number)));
+	bool		too_large = false;
+	int32		rounded = numeric_int4_opt_error(number, &too_large);
 
-	/* what cannot be in range must not fail for want of digits */
-	if (!(value >= -1 && value <= 101))
+	/* what is far out of range must not fail for want of digits */
+	if (too_large || rounded < 0 || rounded > 100)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("%s must be between 0 and 100, not %s", field->name, numeric_text(number))));

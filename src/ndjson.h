@@ -3,7 +3,7 @@
  * ndjson.h
  *	  Reads one line of newline-delimited JSON from bytes nobody vouches for.
  *
- * Nothing in here or in ndjson.c depends on the backend, so that the reader
+ * Nothing in here or in ndjson*.c depends on the backend, so that the reader
  * can be tested and fuzzed by itself (test/fuzz/).
  *
  *-------------------------------------------------------------------------
@@ -29,7 +29,7 @@ typedef enum NdjsonKind
 
 /*
  * A value of the line's object.  The text of a string is decoded and escaped
- * as ndjson.c describes, that of a container is JSON whose strings are; that
+ * as ndjson_string.c describes, that of a container is JSON whose strings are; that
  * of any other kind is as in the line.  It is valid UTF-8, holds no NUL and
  * has no terminator.
  */
@@ -71,8 +71,16 @@ extern bool ndjson_open(NdjsonReader *reader, const char *line, size_t len);
 extern NdjsonResult ndjson_next(NdjsonReader *reader, NdjsonValue *key, NdjsonValue *value);
 extern size_t ndjson_unescape(const char *text, size_t len, unsigned char *bytes);
 
+/* ---- ndjson_string.c, for ndjson.c ---- */
+
+extern bool ndjson_fail(NdjsonReader *reader, const char *error);
+extern bool ndjson_read_string(NdjsonReader *reader, NdjsonBuffer *buffer, NdjsonValue *value,
+							   bool *verbatim);
+extern void ndjson_append(NdjsonBuffer *buffer, const void *bytes, size_t len);
+extern void ndjson_append_string(NdjsonBuffer *buffer, const char *text, size_t len);
+
 /*
- * Whoever links ndjson.c supplies this: make room for at least size bytes in
+ * Whoever links them supplies this: make room for at least size bytes in
  * all, keeping the first buffer->len, or do not return.
  */
 extern void ndjson_enlarge(NdjsonBuffer *buffer, size_t size);
