@@ -154,25 +154,38 @@ engine_tell()
 		"display_priority => 8" "source => 'scheduler'" "$@"
 }
 
+engine_status()
+{
+	local status=$1
+	shift
+	engine "SELECT wflog.set_execution_status($(lit "$execution"), '$status'$(
+		[ $# -eq 0 ] || printf ', %s' "$@"));"
+}
+
 # Run a command as a step: demo_step NUMBER ID NAME ATTEMPT COMMAND...
 demo_step()
 {
-	local number=$1 id=$2 name=$3 attempt=$4 status=0 line level began=$SECONDS
+	local number=$1 id=$2 name=$3 attempt=$4 status=0 line level again='' began=$SECONDS
 	local node="node_id => $(lit "$id"), node_name => $(lit "$name"), node_type => 'command'"
 	node+=", step_number => $number, total_steps => $steps, attempt => $attempt"
 	shift 4
+	[ "$attempt" -eq 1 ] || again=" (attempt $attempt)"
 
 	engine_tell "started: $*" "$node" "event_type => 'step_started'" \
-		"user_friendly_message => $(lit "$name: started")" \
+		"user_friendly_message => $(lit "$name: started$again")" \
 		"progress_percentage => $((100 * (number - 1) / steps))"
 	while IFS= read -r line; do
 		case $line in
 			status=[0-9]*)	status=${line#status=}; continue ;;
+			*[![:space:]]*)	;;
+			*)	continue ;;
+		esac
+		case $line in
 			*ERROR:* | *' error: '* | *FAILED* | 'not ok'*)	level=ERROR ;;
 			*arning:*)	level=WARNING ;;
 			*)	level=INFO ;;
 		esac
-		engine_log "${line:- }" "$node" "event_type => 'step_output'" "level => '$level'" \
+		engine_log "$line" "$node" "event_type => 'step_output'" "level => '$level'" \
 			"source => $(lit "plugin:demo/shell.$id")"
 	done < <(as_user_in "$work" env PATH="$demo_bin:$PATH" PGHOST="$demo_socket" \
 		PGUSER=postgres "$@" 2>&1 </dev/null 7>&- 9>&- || echo "status=$?")
@@ -180,11 +193,11 @@ demo_step()
 
 	if [ "$status" -eq 0 ]; then
 		engine_tell "finished: $*" "$node" "event_type => 'step_completed'" \
-			"user_friendly_message => $(lit "$name: done")" \
+			"user_friendly_message => $(lit "$name: done$again")" \
 			"progress_percentage => $((100 * number / steps))"
 	else
 		engine_tell "exit status $status: $*" "$node" "event_type => 'step_error'" \
-			"level => 'ERROR'" "user_friendly_message => $(lit "$name: failed on attempt $attempt")" \
+			"level => 'ERROR'" "user_friendly_message => $(lit "$name: failed$again")" \
 			"technical_details => jsonb_build_object('exit_status', $status)"
 	fi
 	return "$status"
@@ -241,7 +254,7 @@ demo_workflow()
 	execution=build-$(date -u +%Y%m%d-%H%M%S)
 
 	copy_tree "$work"
-	tests=$(cd "$root/test/sql" 2>/dev/null && printf '%s\n' *.sql | sed 's/\.sql$//' | head -n 4 | xargs)
+	tests=$(cd "$root" && ls test/sql 2>/dev/null | sed -n 's/\.sql$//p' | head -n 4 | tr '\n' ' ' || true)
 
 	say "running the workflow: building and testing wflog, execution $execution"
 	echo "(as alice sees it: SELECT * FROM wflog.tail('$execution', CURSOR), again and again)"
@@ -252,8 +265,9 @@ demo_workflow()
 	exec 7>"$demo_dir/engine"
 	trap 'die "the session of the engine has failed"' PIPE
 
-	engine "SELECT wflog.start_execution($(lit "$execution"), 'build-wflog', status => 'RUNNING',
+	engine "SELECT wflog.start_execution($(lit "$execution"), 'build-wflog', status => 'PENDING',
 		user_id => 'alice', workflow_name => 'Build and test wflog', tier => 'free');"
+	engine_status RUNNING
 	demo_follow 7>&- 9>&- &
 	follower=$!
 	# shellcheck disable=SC2064
@@ -265,26 +279,35 @@ demo_workflow()
 		"$1" --version; gcc --version | head -n 1; clang --version | head -n 1
 		echo "$(ls src/*.c | wc -l) C files, $(cat src/*.c src/*.h | wc -l) lines"
 		echo "$(ls sql/*.sql | wc -l) SQL files, $(cat sql/*.sql | wc -l) lines"' - "$demo_pg_config" &&
-	demo_step 2 compile "Compile" 1 \
-		make -j"$jobs" COPT=-Werror with_llvm=no PG_CONFIG="$demo_pg_config" all &&
+	demo_step 2 compile "Compile" 1 sh -euc '
+		pg_config=$1 jobs=$2
+		printf "%s\n" src/*.c | xargs -P "$jobs" -I{} sh -euc "
+			make -s with_llvm=no COPT=-Werror PG_CONFIG=\$2 \${1%.c}.o
+			echo \"compiled \$1, \$(wc -l <\$1) lines\"" - {} "$pg_config"
+		make -s with_llvm=no COPT=-Werror PG_CONFIG="$pg_config" all
+		ls -s --block-size=1 wflog.so wflog--*.sql' - "$demo_pg_config" "$jobs" &&
 	demo_step 3 lint "Lint" 1 sh -euc '
+		headers=$("$1" --includedir-server)
 		for f in src/*.c; do
-			clang -fsyntax-only -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-				-Wno-ignored-attributes -Isrc -DWFLOG_VERSION=\"\" -D_GNU_SOURCE \
-				-I"$("$1" --includedir-server)" "$f"
-			echo "$f: nothing to complain about"
+			said=$(clang -fsyntax-only -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+				-Wno-ignored-attributes -D_GNU_SOURCE -Isrc -I"$headers" "$f" 2>&1) || true
+			echo "${said:-$f: nothing to complain about}"
 		done' - "$demo_pg_config" &&
-	demo_step 4 package "Package" 1 \
-		make with_llvm=no PG_CONFIG="$demo_pg_config" DESTDIR="$work/stage" install &&
-	demo_step 5 test "Test" 1 make installcheck with_llvm=no PG_CONFIG="$demo_pg_config" \
+	demo_step 4 package "Package" 1 sh -euc '
+		make -s with_llvm=no PG_CONFIG="$1" DESTDIR="$PWD/stage" install
+		find stage -type f -printf "%8s bytes  %f\n"' - "$demo_pg_config" &&
+	demo_step 5 test "Test" 1 make -s installcheck with_llvm=no PG_CONFIG="$demo_pg_config" \
 		REGRESS="$tests" ISOLATION= TAP_TESTS= &&
 	demo_append_file "$work/log/postmaster.log" &&
 	demo_accept || outcome=FAILED
 
 	engine_tell "workflow ended: $outcome" "event_type => 'workflow_completed'" \
 		"user_friendly_message => $(lit "Your build has ended: $outcome")" "progress_percentage => 100"
-	engine "SELECT wflog.set_execution_status($(lit "$execution"), '$outcome'$(
-		[ $outcome = SUCCESS ] || printf ', %s' "error_message => 'a step failed for good'"));"
+	if [ "$outcome" = SUCCESS ]; then
+		engine_status SUCCESS
+	else
+		engine_status FAILED "error_message => 'a step failed for good'"
+	fi
 	exec 7>&-
 	wait "$engine_session" || die "the session of the engine has failed, see above"
 	wait "$follower"
@@ -295,7 +318,7 @@ demo_workflow()
 # database. The engine mends that and tries again, as attempt 2.
 demo_accept()
 {
-	local try=(psql -X -d staging -v ON_ERROR_STOP=1
+	local try=(psql -XAt -d staging -v ON_ERROR_STOP=1
 		-c "SELECT wflog.start_execution('smoke', 'smoke-test')"
 		-c "SELECT wflog.log('smoke', 'is anybody there?')"
 		-c "SELECT wflog.summary('smoke')")
@@ -303,7 +326,9 @@ demo_accept()
 	demo_step 6 accept "Smoke test" 1 "${try[@]}" && return 0
 	engine_log "attempt 1 failed: creating the extension in staging before attempt 2" \
 		"level => 'WARNING'" "source => 'scheduler'" "node_id => 'accept'" "attempt => 2"
+	engine_status PAUSED
 	demo_connect postgres -q -d staging -c "CREATE EXTENSION wflog" &&
+		engine_status RUNNING &&
 		demo_step 6 accept "Smoke test" 2 "${try[@]}"
 }
 
@@ -318,7 +343,7 @@ mkfifo_as_user()
 # Show a statement and its result: show HEADING USER SQL
 show()
 {
-	say "$1"
+	[ -z "$1" ] || say "$1"
 	printf '%s=> %s\n' "$2" "$3"
 	demo_connect "$2" -P pager=off -P footer=off -c "$3"
 }
