@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ *
+ * leaves.c
+ *	  The partitions that hold logs as rows, and their indexes.
+ *
+ * Readers go to leaves and indexes directly: planning a statement over a
+ * month of leaves costs more than answering it.  The list is cached per
+ * backend and dropped by relcache invalidation of the parent or a leaf.
+ *
+ * Locks: leaf_set_get() takes AccessShareLock on the parent of the leaves and
+ * keeps it to the end of the transaction, so no leaf of the list can go
+ * before leaf_open() locks it; leaves stay locked likewise, as with any
+ * SELECT.  Indexes are locked while they are open.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "wflog.h"
+
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "leaves.h"
+#include "nodes/primnodes.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+static MemoryContext cache_context = NULL;
+static LeafSet *cached_set = NULL;
+static Oid	cached_parent = InvalidOid;
+static bool callback_registered = false;
+
+static const char *const index_columns[LEAF_INDEX_COUNT][3] = {
+	[LEAF_PAGE_INDEX] = {"execution_hash", "created_at", "id"},
+	[LEAF_STREAM_INDEX] = {"execution_hash", "xact", "seq"},
+	[LEAF_EXECUTION_INDEX] = {"execution_id"},
+	[LEAF_ERRORS_INDEX] = {"execution_hash", "created_at", "id"},
+	[LEAF_MILESTONES_INDEX] = {"execution_hash", "created_at", "id"},
+};
+
+/* Forget the list when the parent or one of the leaves has changed. */
+static void
+invalidate_leaves(Datum arg, Oid relid)
+{
+	if (cached_set == NULL)
+		return;
+	if (relid == InvalidOid || relid == cached_parent)
+		cached_set = NULL;
+	else
+		for (int i = 0; i < cached_set->count; i++)
+			if (cached_set->leaves[i].relid == relid)
+			{
+				cached_set = NULL;
+				break;
+			}
+}
+
+/* One end of a range partition, from the bounds' arrays. */
+static TimestampTz
+bound_value(PartitionBoundInfo bounds, int i, bool is_upper)
+{
+	if (i < 0 || (i < bounds->ndatums && bounds->kind[i][0] == PARTITION_RANGE_DATUM_MINVALUE))
+		return DT_NOBEGIN;
+	if (i >= bounds->ndatums || bounds->kind[i][0] == PARTITION_RANGE_DATUM_MAXVALUE)
+		return DT_NOEND;
+	return DatumGetTimestampTz(bounds->datums[i][0]);
+}
+
+/* Read the list from the parent's partition descriptor into the cache. */
+static void
+load_set(Relation parent)
+{
+	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
+	PartitionBoundInfo bounds = desc->boundinfo;
+	LeafSet    *set;
+
+	if (!callback_registered)
+	{
+		CacheRegisterRelcacheCallback(invalidate_leaves, (Datum) 0);
+		callback_registered = true;
+	}
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(CacheMemoryContext, "wflog leaves",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(cache_context);
+	set = MemoryContextAllocZero(cache_context,
+								 offsetof(LeafSet, leaves) + sizeof(Leaf) * desc->nparts);
+	for (int i = 0; bounds && i <= bounds->ndatums; i++)
+	{
+		int			part = bounds->indexes[i];
+		Leaf	   *leaf;
+
+		if (part < 0)
+			continue;			/* a gap between leaves */
+		leaf = &set->leaves[set->count++];
+		leaf->relid = desc->oids[part];
+		leaf->lower = bound_value(bounds, i - 1, false);
+		leaf->upper = bound_value(bounds, i, true);
+	}
+	if (bounds && bounds->default_index >= 0)
+	{
+		Leaf	   *leaf = &set->leaves[set->count++];
+
+		leaf->relid = desc->oids[bounds->default_index];
+		leaf->is_default = true;
+		leaf->lower = DT_NOBEGIN;
+		leaf->upper = DT_NOEND;
+	}
+	cached_parent = RelationGetRelid(parent);
+	cached_set = set;
+}
+
+/* The leaves, as a copy in the current memory context. */
+LeafSet *
+leaf_set_get(void)
+{
+	Relation	parent = table_open(wflog_table_oid(WFLOG_LOG_ROWS), AccessShareLock);
+	Size		size;
+	LeafSet    *copy;
+
+	if (cached_set == NULL || cached_parent != RelationGetRelid(parent))
+		load_set(parent);
+	size = offsetof(LeafSet, leaves) + sizeof(Leaf) * cached_set->count;
+	copy = palloc(size);
+	memcpy(copy, cached_set, size);
+	table_close(parent, NoLock);
+	return copy;
+}
+
+/* Is the predicate "level >= 'ERROR'", as on the default leaf? */
+static bool
+is_errors_predicate(List *predicate)
+{
+	OpExpr	   *op;
+	Const	   *level;
+
+	if (list_length(predicate) != 1 || !IsA(linitial(predicate), OpExpr))
+		return false;
+	op = linitial_node(OpExpr, predicate);
+	if (op->opfuncid != F_ENUM_GE && get_opcode(op->opno) != F_ENUM_GE)
+		return false;
+	if (!IsA(lsecond(op->args), Const))
+		return false;
+	level = lsecond_node(Const, op->args);
+	return !level->constisnull &&
+		DatumGetObjectId(level->constvalue) == wflog_enum_oid(WFLOG_LEVEL_ENUM, LEVEL_ERROR);
+}
+
+/* Is the predicate the column is_milestone? */
+static bool
+is_milestones_predicate(List *predicate, TupleDesc desc)
+{
+	Var		   *var;
+
+	if (list_length(predicate) != 1 || !IsA(linitial(predicate), Var))
+		return false;
+	var = linitial_node(Var, predicate);
+	return strcmp(NameStr(TupleDescAttr(desc, var->varattno - 1)->attname), "is_milestone") == 0;
+}
+
+/* Does an index serve as the given one? */
+static bool
+index_serves(Relation table, Relation index, LeafIndex which)
+{
+	Form_pg_index form = index->rd_index;
+	TupleDesc	desc = RelationGetDescr(table);
+	List	   *predicate;
+	int			keys = which == LEAF_EXECUTION_INDEX ? 1 : 3;
+
+	if (!form->indisvalid || form->indnkeyatts != keys || index->rd_rel->relam != BTREE_AM_OID)
+		return false;
+	for (int i = 0; i < keys; i++)
+	{
+		AttrNumber	attno = form->indkey.values[i];
+
+		if (attno <= 0 || index->rd_indoption[i] != 0 ||
+			strcmp(NameStr(TupleDescAttr(desc, attno - 1)->attname), index_columns[which][i]) != 0)
+			return false;
+	}
+	predicate = RelationGetIndexPredicate(index);
+	switch (which)
+	{
+		case LEAF_ERRORS_INDEX:
+			return is_errors_predicate(predicate);
+		case LEAF_MILESTONES_INDEX:
+			return is_milestones_predicate(predicate, desc);
+		default:
+			return predicate == NIL;
+	}
+}
+
+/* Find a leaf's indexes, and remember them for the next reader. */
+static void
+find_indexes(Leaf *leaf, Relation table)
+{
+	List	   *oids = RelationGetIndexList(table);
+	ListCell   *cell;
+
+	memset(leaf->indexes, 0, sizeof(leaf->indexes));
+	foreach(cell, oids)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		for (int which = 0; which < LEAF_INDEX_COUNT; which++)
+			if (!OidIsValid(leaf->indexes[which]) && index_serves(table, index, which))
+				leaf->indexes[which] = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+	}
+	list_free(oids);
+	leaf->indexes_known = true;
+
+	for (int i = 0; cached_set && i < cached_set->count; i++)
+		if (cached_set->leaves[i].relid == leaf->relid)
+			cached_set->leaves[i] = *leaf;
+}
+
+/*
+ * Open a leaf and one of its indexes.  55000 if it lacks the index, which can
+ * be so while a dump is being restored.
+ */
+OpenLeaf
+leaf_open(Leaf *leaf, LeafIndex which)
+{
+	OpenLeaf	open;
+	Relation	parent;
+
+	open.table = table_open(leaf->relid, AccessShareLock);
+	if (open.table->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("partition \"%s\" is not an ordinary table",
+						RelationGetRelationName(open.table)),
+				 errhint("Detach it; wflog reads tables only.")));
+	if (!leaf->indexes_known)
+		find_indexes(leaf, open.table);
+	if (!OidIsValid(leaf->indexes[which]))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("partition \"%s\" has no index on (%s%s%s%s%s)",
+						RelationGetRelationName(open.table), index_columns[which][0],
+						index_columns[which][1] ? ", " : "",
+						index_columns[which][1] ? index_columns[which][1] : "",
+						index_columns[which][2] ? ", " : "",
+						index_columns[which][2] ? index_columns[which][2] : ""),
+				 errhint("CALL wflog.maintain() makes the indexes that are missing.")));
+	open.index = index_open(leaf->indexes[which], AccessShareLock);
+	parent = table_open(wflog_table_oid(WFLOG_LOGS), AccessShareLock);
+	open.map = wflog_attrmap_if_req(RelationGetDescr(open.table), RelationGetDescr(parent));
+	table_close(parent, NoLock);
+	return open;
+}
+
+/* Close a leaf; its lock is kept to the end of the transaction. */
+void
+leaf_close(OpenLeaf *open)
+{
+	index_close(open->index, AccessShareLock);
+	table_close(open->table, NoLock);
+	if (open->map)
+		free_attrmap(open->map);
+	memset(open, 0, sizeof(*open));
+}

@@ -1,0 +1,474 @@
+/*-------------------------------------------------------------------------
+ *
+ * log_scan.c
+ *	  Reading an execution's logs in page order, which is (created_at, id).
+ *
+ * The daily leaves follow each other in time, so they are read one after the
+ * other; the default leaf may hold any time, so it is read beside them and
+ * merged.  Each is read by the index that has the fewest entries for the
+ * filter.  Index keys hold a hash of the execution's id; the id itself is
+ * compared on every row that is fetched.
+ *
+ * All reads use the snapshot that is active at the beginning.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "wflog.h"
+
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/tupconvert.h"
+#include "access/visibilitymap.h"
+#include "catalog/pg_type.h"
+#include "log_scan.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#define MAX_KEYS 5
+
+/* One of the two sequences of leaves that are merged. */
+typedef struct LeafRun
+{
+	Leaf	   *leaves;
+	int			count;
+	int			opened;			/* how many have been opened, in reading order */
+	bool		is_open;
+	OpenLeaf	leaf;
+	IndexScanDesc scan;
+	TupleTableSlot *raw;		/* in the leaf's layout */
+	TupleTableSlot *converted;	/* in ours, if that differs */
+	TupleTableSlot *current;	/* the row not yet taken, or NULL */
+	Buffer		vm_buffer;
+	BlockNumber vm_block;		/* of which vm_visible tells */
+	bool		vm_visible;
+} LeafRun;
+
+struct LogScan
+{
+	ExecutionKey key;
+	const LogFilter *filter;
+	ScanDirection direction;
+	Snapshot	snapshot;
+	LeafIndex	index;
+	bool		needs_row;		/* the index alone does not decide */
+	bool		index_tuples;	/* keep index pages pinned, for the visibility map */
+	TimestampTz low;			/* bounds of created_at, inclusive */
+	TimestampTz high;
+	const PagePosition *after;
+	const PagePosition *before;
+	LeafSet    *leaves;
+	LeafRun		daily;
+	LeafRun		stray;			/* the default leaf */
+};
+
+/* An execution by id. */
+ExecutionKey
+execution_key(const char *id, int len)
+{
+	ExecutionKey key;
+
+	key.id = id;
+	key.len = len;
+	key.hash = wflog_execution_hash(id, len);
+	return key;
+}
+
+/* A slot for rows in our column order. */
+TupleTableSlot *
+log_slot_create(void)
+{
+	Relation	parent = table_open(wflog_table_oid(WFLOG_LOGS), AccessShareLock);
+	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(parent));
+
+	table_close(parent, NoLock);
+	return MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+}
+
+/* Does the row belong to the execution, or only share its hash? */
+bool
+slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, Anum_log_execution_id, &isnull);
+	struct varlena *id = PG_DETOAST_DATUM_PACKED(value);
+
+	return VARSIZE_ANY_EXHDR(id) == key->len && memcmp(VARDATA_ANY(id), key->id, key->len) == 0;
+}
+
+/* A log's place in page order. */
+PagePosition
+log_position(TupleTableSlot *slot)
+{
+	PagePosition position;
+	bool		isnull;
+
+	position.created_at = DatumGetTimestampTz(slot_getattr(slot, Anum_log_created_at, &isnull));
+	position.id = *DatumGetUUIDP(slot_getattr(slot, Anum_log_id, &isnull));
+	return position;
+}
+
+static int
+compare_positions(const PagePosition *a, const PagePosition *b)
+{
+	if (a->created_at != b->created_at)
+		return a->created_at < b->created_at ? -1 : 1;
+	return memcmp(a->id.data, b->id.data, UUID_LEN);
+}
+
+/* The index that has the fewest entries for what the filter lets pass. */
+static LeafIndex
+page_index_for(const LogFilter *filter)
+{
+	if (filter->milestones_only)
+		return LEAF_MILESTONES_INDEX;
+	if (log_filter_only_errors(filter))
+		return LEAF_ERRORS_INDEX;
+	return LEAF_PAGE_INDEX;
+}
+
+/* Make "(created_at, id) < or > position" a key that nbtree starts from. */
+static void
+set_row_key(ScanKey key, ScanKey members, StrategyNumber strategy, const PagePosition *position)
+{
+	memset(key, 0, sizeof(*key));
+	key->sk_flags = SK_ROW_HEADER;
+	key->sk_attno = 2;
+	key->sk_strategy = strategy;
+	key->sk_argument = PointerGetDatum(members);
+	ScanKeyEntryInitialize(&members[0], SK_ROW_MEMBER, 2, strategy, TIMESTAMPTZOID, InvalidOid,
+						   F_TIMESTAMPTZ_CMP, TimestampTzGetDatum(position->created_at));
+	ScanKeyEntryInitialize(&members[1], SK_ROW_MEMBER | SK_ROW_END, 3, strategy, UUIDOID, InvalidOid,
+						   F_UUID_CMP, UUIDPGetDatum(&position->id));
+}
+
+/* Begin reading a leaf. */
+static void
+open_leaf(LogScan *scan, LeafRun *run, Leaf *leaf)
+{
+	ScanKeyData keys[MAX_KEYS];
+	ScanKeyData *members = palloc(sizeof(ScanKeyData) * 4);
+	int			nkeys = 0;
+
+	run->leaf = leaf_open(leaf, scan->index);
+	run->is_open = true;
+	ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(scan->key.hash));
+	if (scan->after)
+		set_row_key(&keys[nkeys++], members, BTGreaterStrategyNumber, scan->after);
+	if (scan->before)
+		set_row_key(&keys[nkeys++], members + 2, BTLessStrategyNumber, scan->before);
+	if (!TIMESTAMP_IS_NOBEGIN(scan->low))
+		ScanKeyInit(&keys[nkeys++], 2, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+					TimestampTzGetDatum(scan->low));
+	if (!TIMESTAMP_IS_NOEND(scan->high))
+		ScanKeyInit(&keys[nkeys++], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
+					TimestampTzGetDatum(scan->high));
+
+	run->raw = table_slot_create(run->leaf.table, NULL);
+	run->converted = run->leaf.map ? log_slot_create() : NULL;
+	run->scan = wflog_index_beginscan(run->leaf.table, run->leaf.index, scan->snapshot, nkeys);
+	run->scan->xs_want_itup = scan->index_tuples;
+	index_rescan(run->scan, keys, nkeys, NULL, 0);
+	run->vm_block = InvalidBlockNumber;
+}
+
+/* End reading a leaf. */
+static void
+close_leaf(LeafRun *run)
+{
+	if (!run->is_open)
+		return;
+	if (BufferIsValid(run->vm_buffer))
+		ReleaseBuffer(run->vm_buffer);
+	run->vm_buffer = InvalidBuffer;
+	index_endscan(run->scan);
+	ExecDropSingleTupleTableSlot(run->raw);
+	if (run->converted)
+		ExecDropSingleTupleTableSlot(run->converted);
+	leaf_close(&run->leaf);
+	run->is_open = false;
+}
+
+/* Make sure a leaf is open; false if there is none left that can matter. */
+static bool
+next_leaf(LogScan *scan, LeafRun *run)
+{
+	while (!run->is_open)
+	{
+		Leaf	   *leaf;
+
+		if (run->opened == run->count)
+			return false;
+		leaf = &run->leaves[ScanDirectionIsForward(scan->direction) ?
+							run->opened : run->count - 1 - run->opened];
+		run->opened++;
+		if (leaf->lower <= scan->high && (leaf->upper > scan->low || leaf->is_default))
+			open_leaf(scan, run, leaf);
+	}
+	return true;
+}
+
+/* A fetched row in our column order. */
+static TupleTableSlot *
+in_our_order(LeafRun *run)
+{
+	return run->leaf.map ? execute_attr_map_slot(run->leaf.map, run->raw, run->converted) : run->raw;
+}
+
+/* Make the run's next row that passes current; false if there is none. */
+static bool
+load_row(LogScan *scan, LeafRun *run)
+{
+	if (run->current)
+		return true;
+	while (next_leaf(scan, run))
+	{
+		while (index_getnext_slot(run->scan, scan->direction, run->raw))
+		{
+			TupleTableSlot *slot = in_our_order(run);
+
+			CHECK_FOR_INTERRUPTS();
+			if (slot_is_of_execution(slot, &scan->key) &&
+				(!scan->needs_row || log_filter_matches(scan->filter, slot)))
+			{
+				run->current = slot;
+				return true;
+			}
+		}
+		close_leaf(run);
+	}
+	return false;
+}
+
+/*
+ * Begin reading an execution's logs that pass the filter, after and before
+ * the positions given, both excluded.  What is passed in must outlive the
+ * scan.
+ */
+LogScan *
+log_scan_begin(const ExecutionKey *key, const LogFilter *filter, ScanDirection direction,
+			   const PagePosition *after, const PagePosition *before)
+{
+	LogScan    *scan = palloc0(sizeof(LogScan));
+
+	scan->key = *key;
+	scan->filter = filter;
+	scan->direction = direction;
+	scan->snapshot = GetActiveSnapshot();
+	scan->index = page_index_for(filter);
+	scan->needs_row = log_filter_needs_row(filter, scan->index == LEAF_ERRORS_INDEX,
+										   scan->index == LEAF_MILESTONES_INDEX);
+	scan->low = after ? Max(filter->start_time, after->created_at) : filter->start_time;
+	scan->high = before ? Min(filter->end_time, before->created_at) : filter->end_time;
+	scan->after = after;
+	scan->before = before;
+	scan->leaves = leaf_set_get();
+	scan->daily.leaves = scan->leaves->leaves;
+	scan->daily.count = scan->leaves->count;
+	if (scan->leaves->count > 0 && scan->leaves->leaves[scan->leaves->count - 1].is_default)
+	{
+		scan->daily.count--;
+		scan->stray.leaves = &scan->leaves->leaves[scan->daily.count];
+		scan->stray.count = 1;
+	}
+	return scan;
+}
+
+/* The next log, valid until the next call, or NULL. */
+TupleTableSlot *
+log_scan_next(LogScan *scan)
+{
+	LeafRun    *run;
+	TupleTableSlot *slot;
+
+	if (!load_row(scan, &scan->daily))
+		run = load_row(scan, &scan->stray) ? &scan->stray : NULL;
+	else if (!load_row(scan, &scan->stray))
+		run = &scan->daily;
+	else
+	{
+		PagePosition daily = log_position(scan->daily.current);
+		PagePosition stray = log_position(scan->stray.current);
+		int			order = compare_positions(&daily, &stray);
+
+		run = (ScanDirectionIsForward(scan->direction) ? order <= 0 : order >= 0) ?
+			&scan->daily : &scan->stray;
+	}
+	if (run == NULL)
+		return NULL;
+	slot = run->current;
+	run->current = NULL;
+	return slot;
+}
+
+/* Is the heap page of the entry the scan stands on visible to everybody? */
+static bool
+heap_page_is_visible(LeafRun *run, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+
+	if (block != run->vm_block)
+	{
+		run->vm_visible = VM_ALL_VISIBLE(run->leaf.table, block, &run->vm_buffer);
+		run->vm_block = block;
+		/* as index-only scans do: the page is not visited, so lock it here */
+		if (run->vm_visible)
+			PredicateLockPage(run->leaf.table, block, run->scan->xs_snapshot);
+	}
+	return run->vm_visible;
+}
+
+/* Pass over up to limit visible entries of the open leaf; how many there were. */
+static int64
+pass_entries(LeafRun *run, ScanDirection direction, int64 limit)
+{
+	int64		passed = 0;
+	ItemPointer tid;
+
+	while (passed < limit && (tid = index_getnext_tid(run->scan, direction)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (heap_page_is_visible(run, tid) || index_fetch_heap(run->scan, run->raw))
+			passed++;
+	}
+	return passed;
+}
+
+/*
+ * Pass over count logs, by index entries alone where they decide.  Returns
+ * how many there were.  Must come before the first log_scan_next().
+ */
+int64
+log_scan_skip(LogScan *scan, int64 count)
+{
+	int64		skipped = 0;
+	LeafRun    *run;
+
+	if (scan->needs_row || (load_row(scan, &scan->daily) && load_row(scan, &scan->stray)))
+	{
+		while (skipped < count && log_scan_next(scan) != NULL)
+			skipped++;
+		return skipped;
+	}
+
+	run = load_row(scan, &scan->daily) ? &scan->daily : &scan->stray;
+	if (count == 0 || !load_row(scan, run))
+		return 0;
+
+	/* Read the leaf anew, with its index pages pinned, from its first entry. */
+	scan->index_tuples = true;
+	close_leaf(run);
+	run->current = NULL;
+	run->opened--;
+	while (skipped < count && next_leaf(scan, run))
+	{
+		skipped += pass_entries(run, scan->direction, count - skipped);
+		if (skipped < count)
+			close_leaf(run);
+	}
+	return skipped;
+}
+
+/* End a scan. */
+void
+log_scan_end(LogScan *scan)
+{
+	close_leaf(&scan->daily);
+	close_leaf(&scan->stray);
+	pfree(scan->leaves);
+	pfree(scan);
+}
+
+/* Begin reading one leaf by (execution_id), which holds the id itself. */
+static void
+open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot snapshot,
+				  bool index_tuples)
+{
+	ScanKeyData scankey;
+	text	   *id = palloc(VARHDRSZ + key->len);
+
+	SET_VARSIZE(id, VARHDRSZ + key->len);
+	memcpy(VARDATA(id), key->id, key->len);
+	run->leaf = leaf_open(leaf, LEAF_EXECUTION_INDEX);
+	run->is_open = true;
+	run->raw = table_slot_create(run->leaf.table, NULL);
+	run->converted = run->leaf.map ? log_slot_create() : NULL;
+	run->vm_buffer = InvalidBuffer;
+	run->vm_block = InvalidBlockNumber;
+	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   run->leaf.index->rd_indcollation[0], F_TEXTEQ, PointerGetDatum(id));
+	run->scan = wflog_index_beginscan(run->leaf.table, run->leaf.index, snapshot, 1);
+	run->scan->xs_want_itup = index_tuples;
+	index_rescan(run->scan, &scankey, 1, NULL, 0);
+}
+
+/* Count all of an execution's logs, by the index that knows the id itself. */
+static int64
+count_all(const ExecutionKey *key)
+{
+	LeafSet    *leaves = leaf_set_get();
+	int64		count = 0;
+
+	for (int i = 0; i < leaves->count; i++)
+	{
+		LeafRun		run = {0};
+
+		open_by_execution(&run, &leaves->leaves[i], key, GetActiveSnapshot(), true);
+		count += pass_entries(&run, ForwardScanDirection, PG_INT64_MAX);
+		close_leaf(&run);
+	}
+	return count;
+}
+
+/* How many of an execution's logs pass the filter. */
+int64
+log_count(const ExecutionKey *key, const LogFilter *filter)
+{
+	LogScan    *scan;
+	int64		count;
+
+	if (!log_filter_needs_row(filter, false, false) &&
+		TIMESTAMP_IS_NOBEGIN(filter->start_time) && TIMESTAMP_IS_NOEND(filter->end_time))
+		return count_all(key);
+	scan = log_scan_begin(key, filter, ForwardScanDirection, NULL, NULL);
+	count = log_scan_skip(scan, PG_INT64_MAX);
+	log_scan_end(scan);
+	return count;
+}
+
+/*
+ * Visit all of an execution's logs that pass the filter, in the order they
+ * lie in, which is the cheapest.
+ */
+void
+log_visit_all(const ExecutionKey *key, const LogFilter *filter, LogVisitor visit, void *arg)
+{
+	LeafSet    *leaves = leaf_set_get();
+	bool		needs_row = log_filter_needs_row(filter, false, false);
+
+	for (int i = 0; i < leaves->count; i++)
+	{
+		Leaf	   *leaf = &leaves->leaves[i];
+		LeafRun		run = {0};
+
+		if (leaf->lower > filter->end_time || leaf->upper <= filter->start_time)
+			continue;
+		open_by_execution(&run, leaf, key, GetActiveSnapshot(), false);
+		while (index_getnext_slot(run.scan, ForwardScanDirection, run.raw))
+		{
+			TupleTableSlot *slot = in_our_order(&run);
+			PagePosition position = log_position(slot);
+
+			CHECK_FOR_INTERRUPTS();
+			if (position.created_at >= filter->start_time &&
+				position.created_at <= filter->end_time &&
+				(!needs_row || log_filter_matches(filter, slot)))
+				visit(slot, arg);
+		}
+		close_leaf(&run);
+	}
+	pfree(leaves);
+}

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * log_scan.h
+ *	  Reading an execution's logs in page order, and counting them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WFLOG_LOG_SCAN_H
+#define WFLOG_LOG_SCAN_H
+
+#include "access/sdir.h"
+#include "cursor.h"
+#include "executor/tuptable.h"
+#include "filter.h"
+#include "leaves.h"
+
+/* Whose logs, by id and its hash. */
+typedef struct ExecutionKey
+{
+	const char *id;
+	int			len;
+	int64		hash;
+} ExecutionKey;
+
+typedef struct LogScan LogScan;
+
+extern ExecutionKey execution_key(const char *id, int len);
+extern bool slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key);
+extern TupleTableSlot *log_slot_create(void);
+
+extern LogScan *log_scan_begin(const ExecutionKey *key, const LogFilter *filter,
+							   ScanDirection direction, const PagePosition *after,
+							   const PagePosition *before);
+extern int64 log_scan_skip(LogScan *scan, int64 count);
+extern TupleTableSlot *log_scan_next(LogScan *scan);
+extern void log_scan_end(LogScan *scan);
+extern PagePosition log_position(TupleTableSlot *slot);
+
+extern int64 log_count(const ExecutionKey *key, const LogFilter *filter);
+
+/* Calls visit for each of an execution's logs, in no particular order. */
+typedef void (*LogVisitor) (TupleTableSlot *slot, void *arg);
+extern void log_visit_all(const ExecutionKey *key, const LogFilter *filter, LogVisitor visit, void *arg);
+
+#endif							/* WFLOG_LOG_SCAN_H */
