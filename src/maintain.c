@@ -80,9 +80,9 @@ is_local(int sqlerrcode)
 		sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED;
 }
 
-/* Set a setting until the nest level is left. */
-static void
-pin_setting(const char *name, const char *value)
+/* Set a setting until the caller is himself again. */
+void
+wflog_pin_setting(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
@@ -99,11 +99,11 @@ wflog_enter_owner(WflogCaller *caller)
 
 	wflog_become_owner(caller);
 	pg_snprintf(timeout, sizeof(timeout), "%d", wflog_maintenance_lock_timeout);
-	pin_setting("lock_timeout", timeout);
-	pin_setting("timezone", "UTC");
-	pin_setting("datestyle", "ISO, YMD");
-	pin_setting("default_tablespace", "");
-	pin_setting("jit", "off");
+	wflog_pin_setting("lock_timeout", timeout);
+	wflog_pin_setting("timezone", "UTC");
+	wflog_pin_setting("datestyle", "ISO, YMD");
+	wflog_pin_setting("default_tablespace", "");
+	wflog_pin_setting("jit", "off");
 }
 
 /* End the transaction and begin another, unless it is somebody else's. */

@@ -53,6 +53,7 @@ extern void wflog_maintain(int retention_days, bool atomic, int report_level);
 extern void wflog_begin_run(WflogRun *run, int retention_days, bool atomic, int report_level);
 extern int	wflog_maintenance_argument(FunctionCallInfo fcinfo);
 extern void wflog_enter_owner(WflogCaller *caller);
+extern void wflog_pin_setting(const char *name, const char *value);
 extern ErrorData *wflog_retry(WflogRun *run, WflogStep step, void *arg);
 extern bool wflog_attempt(WflogRun *run, WflogStep step, void *arg, const char *what);
 extern void wflog_commit(WflogRun *run);

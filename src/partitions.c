@@ -32,6 +32,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/primnodes.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
@@ -198,68 +199,95 @@ typedef struct Missing
 {
 	char	   *leaf;			/* quoted and qualified */
 	char	   *command;		/* what mends it */
+	char	   *tablespace;		/* where, "" for the database's */
 } Missing;
 
 /*
- * Find what leaves lack.  An index is the same when its definition is, from
- * USING on; only its own name and its table's stand before that.
+ * Find what tables lack that are, or are to be, leaves: the indexes of the
+ * default leaf, and row level security.  The result is in the run's memory.
+ *
+ * An index is the same when its definition is, from USING on; only its own
+ * name and its table's stand before that.
  */
-static void
-find_missing(WflogRun *run, void *arg)
+static List *
+find_missing(WflogRun *run, Datum *relids, int count)
 {
-	List	  **missing = arg;
-	uint64		count = wflog_query(
-		"WITH indexes AS ("
-		"  SELECT i.indrelid, i.indisunique, i.indisprimary, i.indisvalid,"
+	Oid			types[] = {OIDARRAYOID};
+	Datum		values[] = {PointerGetDatum(construct_array(relids, count, OIDOID, sizeof(Oid), true,
+														  TYPALIGN_INT))};
+	List	   *missing = NIL;
+	MemoryContext old;
+	uint64		rows = wflog_query(
+		"WITH leaves AS ("
+		"  SELECT t.oid, format('%I.%I', n.nspname, t.relname) AS name, t.relrowsecurity"
+		"  FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
+		"  WHERE t.oid = ANY ($1) AND t.relkind = 'r'),"
+		"indexes AS ("
+		"  SELECT i.indrelid, i.indexrelid, i.indisunique, i.indisprimary,"
 		"    pg_get_constraintdef(c.oid) AS constraint_definition,"
+		"    coalesce(s.spcname, '') AS tablespace,"
 		"    substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ',"
 		"      CASE WHEN i.indisunique THEN 'UNIQUE ' END, x.relname, n.nspname, t.relname))) AS definition"
-		"  FROM pg_inherits h"
-		"  JOIN pg_index i ON i.indrelid = h.inhrelid"
+		"  FROM pg_index i"
 		"  JOIN pg_class x ON x.oid = i.indexrelid"
 		"  JOIN pg_class t ON t.oid = i.indrelid"
 		"  JOIN pg_namespace n ON n.oid = t.relnamespace"
+		"  LEFT JOIN pg_tablespace s ON s.oid = x.reltablespace"
 		"  LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid"
 		"    AND c.contype IN ('p', 'u', 'x')"
-		"  WHERE h.inhparent = 'wflog.workflow_execution_logs_rows'::regclass),"
-		"leaves AS ("
-		"  SELECT t.oid, format('%I.%I', n.nspname, t.relname) AS name, t.relrowsecurity"
-		"  FROM pg_inherits h"
-		"  JOIN pg_class t ON t.oid = h.inhrelid"
-		"  JOIN pg_namespace n ON n.oid = t.relnamespace"
-		"  WHERE h.inhparent = 'wflog.workflow_execution_logs_rows'::regclass AND t.relkind = 'r'"
-		"    AND t.oid <> 'wflog.workflow_execution_logs_default'::regclass)"
+		"  WHERE i.indisvalid"
+		"    AND i.indrelid = ANY ($1 || 'wflog.workflow_execution_logs_default'::regclass::oid)) "
 		"SELECT l.name, CASE WHEN p.constraint_definition IS NOT NULL"
 		"    THEN format('ALTER TABLE %s ADD %s', l.name, p.constraint_definition)"
 		"    ELSE format('CREATE %sINDEX ON %s %s', CASE WHEN p.indisunique THEN 'UNIQUE ' END,"
-		"      l.name, p.definition) END "
-		"FROM leaves l JOIN indexes p ON p.indrelid = 'wflog.workflow_execution_logs_default'::regclass "
-		"WHERE p.indisvalid AND NOT EXISTS ("
-		"  SELECT FROM indexes o WHERE o.indrelid = l.oid AND o.indisvalid"
-		"    AND o.indisunique = p.indisunique AND o.indisprimary = p.indisprimary"
-		"    AND o.definition = p.definition) "
+		"      l.name, p.definition) END, p.tablespace "
+		"FROM leaves l"
+		"  JOIN indexes p ON p.indrelid = 'wflog.workflow_execution_logs_default'::regclass "
+		"WHERE NOT EXISTS ("
+		"  SELECT FROM indexes o WHERE o.indrelid = l.oid AND o.indisunique = p.indisunique"
+		"    AND o.indisprimary = p.indisprimary AND o.definition = p.definition) "
 		"UNION ALL "
-		"SELECT l.name, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', l.name) "
+		"SELECT l.name, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', l.name), '' "
 		"FROM leaves l WHERE NOT l.relrowsecurity "
-		"ORDER BY 1, 2", 0, NULL, NULL);
+		"ORDER BY 1, 2", 1, types, values);
 
-	for (uint64 i = 0; i < count; i++)
+	old = MemoryContextSwitchTo(run->memory);
+	for (uint64 i = 0; i < rows; i++)
 	{
-		MemoryContext old = MemoryContextSwitchTo(run->memory);
 		Missing    *one = palloc(sizeof(Missing));
 
 		one->leaf = TextDatumGetCString(wflog_result(i, 1, NULL));
 		one->command = TextDatumGetCString(wflog_result(i, 2, NULL));
-		*missing = lappend(*missing, one);
-		MemoryContextSwitchTo(old);
+		one->tablespace = TextDatumGetCString(wflog_result(i, 3, NULL));
+		missing = lappend(missing, one);
 	}
+	MemoryContextSwitchTo(old);
+	return missing;
 }
 
-/* Do one of them. */
+/* Find what the leaves lack. */
+static void
+find_missing_of_leaves(WflogRun *run, void *arg)
+{
+	List	   *leaves = wflog_leaves();
+	Datum	   *relids = palloc(sizeof(Datum) * list_length(leaves));
+	int			count = 0;
+	ListCell   *cell;
+
+	foreach(cell, leaves)
+		relids[count++] = ObjectIdGetDatum(((WflogLeaf *) lfirst(cell))->relid);
+	*(List **) arg = find_missing(run, relids, count);
+}
+
+/* Mend one. */
 static void
 mend(WflogRun *run, void *arg)
 {
-	wflog_command("%s", ((Missing *) arg)->command);
+	Missing    *one = arg;
+
+	wflog_pin_setting("default_tablespace", one->tablespace);
+	wflog_command("%s", one->command);
+	wflog_pin_setting("default_tablespace", "");
 }
 
 /*
@@ -275,7 +303,7 @@ wflog_complete_leaves(WflogRun *run)
 	List	   *missing = NIL;
 	ListCell   *cell;
 
-	if (!wflog_attempt(run, find_missing, &missing, "look for incomplete partitions"))
+	if (!wflog_attempt(run, find_missing_of_leaves, &missing, "look for incomplete partitions"))
 		return;
 	foreach(cell, missing)
 		(void) wflog_attempt(run, mend, lfirst(cell),
@@ -341,10 +369,22 @@ create_table(NewLeaf *leaf)
 		"WHERE t.oid = 'wflog.workflow_execution_logs_default'::regclass", 0, NULL, NULL);
 	options = TextDatumGetCString(wflog_result(0, 1, NULL));
 
-	wflog_command("CREATE TABLE %s (LIKE wflog.workflow_execution_logs_default INCLUDING ALL,"
+	wflog_command("CREATE TABLE %s (LIKE wflog.workflow_execution_logs_default"
+				  " INCLUDING ALL EXCLUDING INDEXES,"
 				  " CONSTRAINT wflog_range CHECK (storage = 'r' AND created_at >= %s AND created_at < %s))"
 				  "%s", leaf->name, bound(leaf->from), bound(leaf->to), options);
-	wflog_command("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", leaf->name);
+}
+
+/* Give the new leaf its indexes, which are built faster when it has its rows. */
+static void
+create_indexes(WflogRun *run, NewLeaf *leaf)
+{
+	Datum		relid = ObjectIdGetDatum(get_relname_relid(leaf->relname,
+														   get_rel_namespace(wflog_table_oid(WFLOG_LOG_ROWS))));
+	ListCell   *cell;
+
+	foreach(cell, find_missing(run, &relid, 1))
+		mend(run, lfirst(cell));
 }
 
 /* Take away what ALTER DEFAULT PRIVILEGES has granted. */
@@ -406,6 +446,7 @@ make_leaf(WflogRun *run, void *arg)
 	create_table(leaf);
 	revoke_grants(leaf);
 	move_rows(leaf);
+	create_indexes(run, leaf);
 	error = wflog_retry(run, attach, leaf);
 	if (error != NULL)
 		ereport(ERROR,
