@@ -128,19 +128,19 @@ wflog_logs(PG_FUNCTION_ARGS)
 }
 
 /* A page being written. */
-typedef struct Page
+typedef struct LogPage
 {
 	int			rows;
 	bool		more;			/* beyond the page in the direction it was read */
 	PagePosition first;			/* valid if there are rows */
 	PagePosition last;
-} Page;
+} LogPage;
 
 /* Write the page's logs as a JSON array. */
-static Page
+static LogPage
 write_page(StringInfo buf, LogScan *scan, const PageRequest *request, int limit, bool detail)
 {
-	Page		page = {0};
+	LogPage		page = {0};
 	TupleTableSlot *slot;
 	MinimalTuple *reversed = request->backward ? palloc(sizeof(MinimalTuple) * limit) : NULL;
 
@@ -205,7 +205,7 @@ wflog_logs_json(PG_FUNCTION_ARGS)
 	PageRequest request;
 	bool		whole;
 	LogScan    *scan;
-	Page		page;
+	LogPage		page;
 	bool		older;
 	bool		newer;
 	StringInfoData buf;
