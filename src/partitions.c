@@ -225,7 +225,7 @@ find_missing(WflogRun *run, Datum *relids, int count)
 		"indexes AS ("
 		"  SELECT i.indrelid, i.indexrelid, i.indisunique, i.indisprimary,"
 		"    pg_get_constraintdef(c.oid) AS constraint_definition,"
-		"    coalesce(s.spcname, '') AS tablespace,"
+		"    coalesce(s.spcname::text, '') AS tablespace,"
 		"    substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ',"
 		"      CASE WHEN i.indisunique THEN 'UNIQUE ' END, x.relname, n.nspname, t.relname))) AS definition"
 		"  FROM pg_index i"
