@@ -5,6 +5,18 @@
 -- NULL: the execution has been deleted
 ALTER TABLE wflog.execution_audit_heads ALTER COLUMN status DROP NOT NULL;
 
+/*
+ * No foreign keys between tables that are dumped: pg_restore --jobs loads
+ * tables in any order, and an extension's constraints are there before its
+ * rows.  src/workflow.c does what the one to workflows did.
+ */
+ALTER TABLE wflog.workflow_executions
+    DROP CONSTRAINT workflow_executions_execution_id_fkey,
+    DROP CONSTRAINT workflow_executions_workflow_id_fkey;
+
+-- Internal: tells a restored row, whose trail is restored too, from a new one.
+ALTER TABLE wflog.workflow_executions ADD COLUMN audit_mark pg_catalog.int8;
+
 CREATE FUNCTION wflog.start_execution(
         execution_id pg_catalog.varchar,
         workflow_id pg_catalog.text,
@@ -59,11 +71,21 @@ CREATE FUNCTION wflog.audit_execution() RETURNS pg_catalog.trigger
 COMMENT ON FUNCTION wflog.audit_execution() IS
     'writes the audit event of a change of an execution''s status';
 
--- In capitals to sort before RI_ConstraintTrigger, which needs the head it writes.
-CREATE TRIGGER "AUDIT_EXECUTION" AFTER INSERT OR UPDATE OR DELETE ON wflog.workflow_executions
+CREATE TRIGGER audit_execution AFTER INSERT OR UPDATE OR DELETE ON wflog.workflow_executions
     FOR EACH ROW EXECUTE FUNCTION wflog.audit_execution();
 CREATE TRIGGER audit_truncation BEFORE TRUNCATE ON wflog.workflow_executions
     FOR EACH STATEMENT EXECUTE FUNCTION wflog.audit_execution();
+
+CREATE FUNCTION wflog.keep_workflow() RETURNS pg_catalog.trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'wflog_keep_workflow';
+COMMENT ON FUNCTION wflog.keep_workflow() IS
+    'refuses to remove a workflow that has executions';
+
+CREATE TRIGGER keep_workflow AFTER UPDATE OR DELETE ON wflog.workflows
+    FOR EACH ROW EXECUTE FUNCTION wflog.keep_workflow();
+CREATE TRIGGER keep_workflows BEFORE TRUNCATE ON wflog.workflows
+    FOR EACH STATEMENT EXECUTE FUNCTION wflog.keep_workflow();
 
 CREATE FUNCTION wflog.guard_audit() RETURNS pg_catalog.trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -15,10 +15,13 @@
  * seal n: who removes the newest events cannot make the head that belongs to
  * what is left, unless he can read the key or has kept that old head.
  *
- * A head's status is NULL when the execution has been deleted.  An execution
- * that is inserted with the very status its head records is a restored one
- * (pg_dump puts the heads first, because workflow_executions refers to them)
- * and makes no event.
+ * A head's status is NULL when the execution has been deleted.
+ *
+ * An execution that comes out of a dump makes no event, for its trail comes
+ * out of the dump as well, before it or after (pg_restore --jobs loads tables
+ * in any order).  It is known by its audit_mark: the BEFORE trigger gives
+ * every new row this process's number, drawn at random, and leaves alone a
+ * number that the row brings along.
  *
  * The caller has no privilege on the audit tables, so everything here runs as
  * their owner, with qualified names and a search_path of pg_catalog only.
@@ -61,7 +64,6 @@ typedef struct Head
 {
 	bool		exists;
 	int64		events;
-	int			status;			/* WflogStatus, or NO_STATUS */
 	bytea	   *seal;
 } Head;
 
@@ -74,6 +76,20 @@ typedef struct Change
 	int			from;			/* WflogStatus, or NO_STATUS */
 	int			to;
 } Change;
+
+/* The number that marks the executions inserted by this process; never 0. */
+int64
+wflog_audit_mark(void)
+{
+	static int64 mark = 0;
+
+	while (mark == 0)
+		if (!pg_strong_random(&mark, sizeof(mark)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+	return mark;
+}
 
 /*
  * Go on as the owner of the audit tables, until wflog_become_caller().  An
@@ -263,14 +279,13 @@ lock_head(Datum execution_id)
 {
 	static SPIPlanPtr plan = NULL;
 	Oid			types[1] = {TEXTOID};
-	Head		head = {false, 0, NO_STATUS, NULL};
+	Head		head = {false, 0, NULL};
 	HeapTuple	tuple;
 	TupleDesc	desc;
 	bool		isnull;
-	char	   *status;
 
 	wflog_prepare(&plan,
-				  "SELECT events, status, seal FROM wflog.execution_audit_heads "
+				  "SELECT events, seal FROM wflog.execution_audit_heads "
 				  "WHERE execution_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
 				  1, types);
 	if (SPI_execute_plan(plan, &execution_id, NULL, false, 1) != SPI_OK_SELECT)
@@ -282,10 +297,7 @@ lock_head(Datum execution_id)
 	desc = SPI_tuptable->tupdesc;
 	head.exists = true;
 	head.events = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-	status = SPI_getvalue(tuple, desc, 2);
-	if (status != NULL)
-		head.status = wflog_parse_status(status);
-	head.seal = DatumGetByteaPCopy(SPI_getbinval(tuple, desc, 3, &isnull));
+	head.seal = DatumGetByteaPCopy(SPI_getbinval(tuple, desc, 2, &isnull));
 	return head;
 }
 
@@ -448,38 +460,37 @@ static void
 record_change(const Change *change)
 {
 	Datum		execution_id = CStringGetTextDatum(change->execution_id);
-	char	   *actor = current_actor();	/* while we are still the caller */
+	Datum		metadata = event_metadata(change);
+	Jsonb	   *jsonb = DatumGetJsonbP(metadata);
+	WflogAuditEvent event;
 	WflogCaller caller;
 	Head		head;
+	bytea	   *key;
+	uint8		event_seal[WFLOG_SEAL_SIZE];
+	uint8		head_seal[WFLOG_SEAL_SIZE];
+
+	event.execution_id = change->execution_id;
+	event.event_type = event_type(change);
+	event.actor = current_actor();	/* while we are still the caller */
+	event.metadata = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
 
 	wflog_become_owner(&caller);
+	if (change->from == NO_STATUS)
+		wflog_check_workflow(change->workflow_id);
 	head = lock_head(execution_id);
-	if (change->from != NO_STATUS || !head.exists || head.status != change->to)
-	{
-		bytea	   *key = wflog_audit_key(true);
-		Datum		metadata = event_metadata(change);
-		Jsonb	   *jsonb = DatumGetJsonbP(metadata);
-		const char *status;
-		uint8		event_seal[WFLOG_SEAL_SIZE];
-		uint8		head_seal[WFLOG_SEAL_SIZE];
-		WflogAuditEvent event;
+	key = wflog_audit_key(true);
 
-		event.execution_id = change->execution_id;
-		event.position = Max(head.events, last_position(execution_id)) + 1;
-		wflog_make_uuid_v7(&event.id);
-		event.event_type = event_type(change);
-		event.created_at = GetCurrentTimestamp();
-		event.actor = actor;
-		event.metadata = JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb));
-		wflog_seal_event(key, head.exists ? (uint8 *) VARDATA_ANY(head.seal) : NULL,
-						 head.exists ? VARSIZE_ANY_EXHDR(head.seal) : 0, &event, event_seal);
-		insert_event(&event, metadata, event_seal);
+	event.position = Max(head.events, last_position(execution_id)) + 1;
+	wflog_make_uuid_v7(&event.id);
+	event.created_at = GetCurrentTimestamp();
+	wflog_seal_event(key, head.exists ? (uint8 *) VARDATA_ANY(head.seal) : NULL,
+					 head.exists ? VARSIZE_ANY_EXHDR(head.seal) : 0, &event, event_seal);
+	insert_event(&event, metadata, event_seal);
 
-		status = change->to == NO_STATUS ? "" : wflog_enum_label(WFLOG_STATUS_ENUM, change->to);
-		wflog_seal_head(key, change->execution_id, event.position, status, event_seal,
-						WFLOG_SEAL_SIZE, head_seal);
-		write_head(head.exists, &event, change->to, head_seal);
-	}
+	wflog_seal_head(key, change->execution_id, event.position,
+					change->to == NO_STATUS ? "" : wflog_enum_label(WFLOG_STATUS_ENUM, change->to),
+					event_seal, WFLOG_SEAL_SIZE, head_seal);
+	write_head(head.exists, &event, change->to, head_seal);
 	wflog_become_caller(&caller);
 }
 
@@ -559,9 +570,6 @@ record_truncation(void)
 /*
  * AFTER INSERT OR UPDATE OR DELETE FOR EACH ROW, and BEFORE TRUNCATE, ON
  * wflog.workflow_executions
- *
- * The row trigger's name sorts before those of the foreign keys, so that the
- * head exists when the key is checked, even with SET CONSTRAINTS IMMEDIATE.
  */
 Datum
 wflog_audit_execution(PG_FUNCTION_ARGS)
@@ -585,7 +593,14 @@ wflog_audit_execution(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		record_truncation();
 	else if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
-		record_row(NULL, trigger->tg_trigtuple, desc);
+	{
+		bool		isnull;
+		Datum		mark = SPI_getbinval(trigger->tg_trigtuple, desc, Anum_execution_audit_mark,
+										 &isnull);
+
+		if (isnull || DatumGetInt64(mark) == wflog_audit_mark())
+			record_row(NULL, trigger->tg_trigtuple, desc);
+	}
 	else if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		record_row(trigger->tg_trigtuple, NULL, desc);
 	else

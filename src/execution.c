@@ -18,8 +18,11 @@
 #include "execution.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
@@ -343,6 +346,32 @@ fill_time(HeapTuple new, HeapTuple old, TupleDesc desc, int column, TimestampTz 
 }
 
 /*
+ * Set the mark that tells audit.c whether the row is new here.  One that
+ * comes with the row counts only from the table's owner, who restores dumps:
+ * nobody else gets an execution without an event.
+ */
+static HeapTuple
+set_mark(HeapTuple new, HeapTuple old, Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	int			column = Anum_execution_audit_mark;
+	bool		isnull;
+	Datum		value;
+
+	if (old != NULL)
+		value = heap_getattr(old, column, desc, &isnull);
+	else
+	{
+		heap_getattr(new, column, desc, &isnull);
+		if (!isnull && wflog_owns_table(RelationGetRelid(relation), GetUserId()))
+			return new;
+		value = Int64GetDatum(wflog_audit_mark());
+		isnull = false;
+	}
+	return heap_modify_tuple_by_cols(new, desc, 1, &column, &value, &isnull);
+}
+
+/*
  * BEFORE INSERT OR UPDATE FOR EACH ROW ON wflog.workflow_executions
  *
  * INSERT takes any status, for a restored execution has ended already.  Not
@@ -395,5 +424,5 @@ wflog_check_execution(PG_FUNCTION_ARGS)
 		new = fill_time(new, old, desc, Anum_execution_start_time, now);
 	if (STATUS_IS_TERMINAL(status))
 		new = fill_time(new, old, desc, Anum_execution_end_time, now);
-	return PointerGetDatum(new);
+	return PointerGetDatum(set_mark(new, old, trigger->tg_relation));
 }

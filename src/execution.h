@@ -22,7 +22,9 @@ typedef enum WflogExecutionColumn
 	Anum_execution_status,
 	Anum_execution_start_time,
 	Anum_execution_end_time,
-	Anum_execution_error_message
+	Anum_execution_error_message,
+	Anum_execution_created_at,
+	Anum_execution_audit_mark
 } WflogExecutionColumn;
 
 /* ---- execution.c ---- */
@@ -54,6 +56,7 @@ typedef struct WflogAuditEvent
 	const char *metadata;		/* as jsonb prints it */
 } WflogAuditEvent;
 
+extern int64 wflog_audit_mark(void);
 extern void wflog_become_owner(WflogCaller *caller);
 extern void wflog_become_caller(const WflogCaller *caller);
 extern bytea *wflog_audit_key(bool create);
@@ -62,6 +65,10 @@ extern void wflog_seal_event(const bytea *key, const uint8 *previous, int previo
 extern void wflog_seal_head(const bytea *key, const char *execution_id, int64 events,
 							const char *status, const uint8 *event_seal, int event_seal_size,
 							uint8 *seal);
+
+/* ---- workflow.c ---- */
+
+extern void wflog_check_workflow(const char *workflow_id);
 
 /* ---- audit_retention.c ---- */
 

@@ -13,6 +13,11 @@ CREATE VIEW trail AS
 SELECT execution_id, position, event_type, metadata FROM wflog.execution_audit_events
 WHERE execution_id LIKE 'audit-%';
 
+-- what is wrong with this file's executions; other tests have theirs
+CREATE VIEW problems AS
+SELECT * FROM wflog.verify_audit() WITH ORDINALITY AS v (event_id, problem, n)
+WHERE problem LIKE 'execution "audit-%';
+
 -- the six kinds
 SELECT wflog.start_execution('audit-1', 'audit', 'NEW');
 SELECT wflog.set_execution_status('audit-1', 'PENDING');
@@ -77,10 +82,10 @@ BEGIN;
 TRUNCATE wflog.workflow_executions;
 SELECT DISTINCT ON (execution_id) execution_id, event_type, metadata FROM trail
 ORDER BY execution_id, position DESC;
-SELECT count(*) FROM wflog.verify_audit();
+SELECT count(*) FROM problems;
 ROLLBACK;
 
-SELECT * FROM wflog.verify_audit();
+SELECT * FROM problems;
 SELECT failure($$SELECT * FROM wflog.verify_audit('audit-nobody')$$);
 SELECT failure($$SELECT * FROM wflog.verify_audit('')$$);
 SELECT failure($$SELECT * FROM wflog.verify_audit(repeat('x', 256))$$);
@@ -120,7 +125,7 @@ SELECT failure($$UPDATE ancestor SET seal = ''$$);
 SELECT failure($$DELETE FROM ancestor$$);
 ROLLBACK;
 DROP TABLE ancestor;
-SELECT * FROM wflog.verify_audit();
+SELECT * FROM problems;
 
 -- What is done with the triggers disabled is found.  The key stays out of it.
 CREATE FUNCTION tamper(description text, VARIADIC statements text[]) RETURNS TABLE (problem text)
@@ -137,7 +142,7 @@ BEGIN
             EXECUTE statement;
         END LOOP;
         RETURN QUERY SELECT coalesce('event ' || e.position || ': ', '') || v.problem
-                     FROM wflog.verify_audit() WITH ORDINALITY AS v (event_id, problem, n)
+                     FROM problems v
                      LEFT JOIN wflog.execution_audit_events e ON e.id = v.event_id
                      ORDER BY v.n;
         RAISE EXCEPTION USING ERRCODE = 'P0001', MESSAGE = 'undo';
@@ -213,7 +218,7 @@ SELECT * FROM tamper('an execution removed, then started again',
     $$DELETE FROM wflog.workflow_executions WHERE execution_id = 'audit-4'$$,
     $$ALTER TABLE wflog.workflow_executions ENABLE TRIGGER ALL$$,
     $$SELECT wflog.start_execution('audit-4', 'audit', 'NEW')$$);
-SELECT * FROM wflog.verify_audit();
+SELECT * FROM problems;
 
 -- writers have no say over the trail, and no way to it by search_path
 CREATE ROLE regress_audit_writer;
@@ -294,8 +299,8 @@ WHERE tgfoid = 'wflog.guard_audit()'::regprocedure ORDER BY 1, 2;
 
 DELETE FROM wflog.workflow_executions WHERE workflow_id LIKE 'audit%';
 DELETE FROM wflog.workflows WHERE id LIKE 'audit%';
-SELECT * FROM wflog.verify_audit();
+SELECT * FROM problems;
 DROP OWNED BY regress_audit_writer, regress_audit_ann, regress_audit_bob, regress_audit_gateway;
 DROP ROLE regress_audit_writer, regress_audit_ann, regress_audit_bob, regress_audit_gateway;
-DROP VIEW trail;
+DROP VIEW trail, problems;
 DROP FUNCTION attempts, tamper, failure;

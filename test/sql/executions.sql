@@ -144,13 +144,18 @@ CREATE TRIGGER suppress BEFORE INSERT ON wflog.workflow_executions FOR EACH ROW 
 SELECT failure($$SELECT wflog.start_execution('exec-e9', 'exec-w1')$$);
 DROP TRIGGER suppress ON wflog.workflow_executions;
 
--- the foreign key to the audit heads holds even when checked at once
-BEGIN;
-SET CONSTRAINTS ALL IMMEDIATE;
-SELECT wflog.start_execution('exec-e10', 'exec-w1');
-INSERT INTO wflog.workflow_executions (execution_id, workflow_id) VALUES ('exec-e11', 'exec-w1'), ('exec-e12', 'exec-w1');
-COMMIT;
-SELECT wflog.set_execution_status('exec-e12', 'SUCCESS');
+-- a workflow and its executions hold together, as by a foreign key
+SELECT failure($$DELETE FROM wflog.workflows WHERE id = 'exec-w1'$$);
+SELECT failure($$UPDATE wflog.workflows SET id = 'exec-w9' WHERE id = 'exec-w1'$$);
+SELECT failure($$TRUNCATE wflog.workflows$$);
+UPDATE wflog.workflows SET name = 'renamed' WHERE id = 'exec-w1';
+WITH w AS (INSERT INTO wflog.workflows (id) VALUES ('exec-w8'))
+INSERT INTO wflog.workflow_executions (execution_id, workflow_id) VALUES ('exec-e8', 'exec-w8');
+WITH e AS (DELETE FROM wflog.workflow_executions WHERE execution_id = 'exec-e8')
+DELETE FROM wflog.workflows WHERE id = 'exec-w8';
+INSERT INTO wflog.workflows (id) VALUES ('exec-w8');
+UPDATE wflog.workflows SET id = 'exec-w9' WHERE id = 'exec-w8';
+DELETE FROM wflog.workflows WHERE id = 'exec-w9';
 
 -- prepared transactions
 BEGIN;
@@ -197,6 +202,15 @@ SELECT failure_as('regress_exec_writer', $$SELECT wflog.set_execution_status('ex
 SELECT failure_as('regress_exec_writer', $$SELECT wflog.set_execution_status('exec-mine', 'PAUSED')$$);
 SELECT failure_as('regress_exec_writer', $$SELECT count(*) FROM wflog.verify_audit('exec-mine')$$);
 SELECT failure_as('regress_exec_writer', $$DELETE FROM wflog.workflow_executions WHERE execution_id = 'exec-mine'$$);
+-- the mark of a restored row counts from the owner only: others get their event
+SELECT failure_as('regress_exec_writer', $$INSERT INTO wflog.workflow_executions (execution_id, workflow_id, audit_mark) VALUES ('exec-mark', 'exec-w4', 1) RETURNING execution_id$$);
+SELECT failure_as('regress_exec_writer', $$UPDATE wflog.workflow_executions SET audit_mark = 1 WHERE execution_id = 'exec-mark' RETURNING execution_id$$);
+SELECT audit_mark = 1 AS changed FROM wflog.workflow_executions WHERE execution_id = 'exec-mark';
+SELECT * FROM wflog.verify_audit('exec-mark');
+BEGIN;
+INSERT INTO wflog.workflow_executions (execution_id, workflow_id, audit_mark) VALUES ('exec-restored', 'exec-w4', 1);
+SELECT * FROM wflog.verify_audit('exec-restored');
+ROLLBACK;
 SELECT failure_as('regress_exec_reader', $$SELECT wflog.start_execution('exec-by-reader', 'exec-w4')$$);
 SELECT failure_as('regress_exec_reader', $$SELECT wflog.set_execution_status('exec-mine', 'FAILED')$$);
 -- without EXECUTE in the way, the table's privileges still decide
