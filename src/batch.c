@@ -65,8 +65,9 @@ rethrow_with_place(WflogBatch *batch, const WflogRow *row, ErrorData *error)
 		category != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 		ReThrowError(error);
 
-	/* An input function's "invalid text representation" is a bad argument. */
-	if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION)
+	/* What an input function finds wrong is a bad argument. */
+	if (error->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION ||
+		error->sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE)
 		error->sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
 
 	initStringInfo(&message);

@@ -268,8 +268,7 @@ wflog_row_set_null(WflogRow *row, const WflogField *field)
 void
 wflog_row_set_string(WflogRow *row, const WflogField *field, const char *text, size_t len)
 {
-	char		name[64];
-	char	   *copy;
+	char		copy[EXCERPT_BYTES + 4];
 
 	row->field = field;
 	if (field->type == FIELD_TEXT)
@@ -282,10 +281,14 @@ wflog_row_set_string(WflogRow *row, const WflogField *field, const char *text, s
 		return;
 	}
 
-	/* the others want a terminated string */
-	copy = len < sizeof(name) ? name : palloc(len + 1);
-	memcpy(copy, text, len);
-	copy[len] = '\0';
+	/* The others want a terminated string; a long one is wrong anyway. */
+	if (len <= EXCERPT_BYTES)
+	{
+		memcpy(copy, text, len);
+		copy[len] = '\0';
+	}
+	else
+		snprintf(copy, sizeof(copy), "%.*s...", pg_mbcliplen(text, len, EXCERPT_BYTES), text);
 	switch (field->type)
 	{
 		case FIELD_LEVEL:
@@ -300,7 +303,7 @@ wflog_row_set_string(WflogRow *row, const WflogField *field, const char *text, s
 			set_value(row, field->column, TimestampTzGetDatum(wflog_parse_time(copy)));
 			break;
 		case FIELD_UUID:
-			/* batch.c reports uuid_in's 22P02 as a bad argument */
+			/* batch.c reports uuid_in()'s 22P02 as a bad argument */
 			set_value(row, field->column, DirectFunctionCall1(uuid_in, CStringGetDatum(copy)));
 			break;
 		default:
