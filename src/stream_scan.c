@@ -293,16 +293,17 @@ stream_last_log(const ExecutionKey *key, const XactSet *now)
 	StreamScan *scan = new_scan(key);
 	LeafStream *last = NULL;
 	TupleTableSlot *result = NULL;
-	ScanKeyData keys[2];
+	ScanKeyData keys[MAX_KEYS];
 
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key->hash));
 	ScanKeyInit(&keys[1], 2, BTLessStrategyNumber, F_XID8LT,
 				FullTransactionIdGetDatum(FullTransactionIdFromU64(now->xmax)));
+	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(scan->after_seq));
 	for (int i = 0; i < scan->leaf_count; i++)
 	{
 		LeafStream *stream = &scan->leaves[i];
 
-		index_rescan(stream->scan, keys, lengthof(keys), NULL, 0);
+		index_rescan(stream->scan, keys, MAX_KEYS, NULL, 0);
 		while (!stream->current && index_getnext_slot(stream->scan, BackwardScanDirection, stream->raw))
 		{
 			TupleTableSlot *slot = stream->leaf.map ?
