@@ -1,0 +1,55 @@
+# Summaries, and recent logs.
+use strict;
+use warnings;
+
+# A statement file of S1's side with the execution put in.
+sub s1_summary
+{
+	my ($cluster, $file, $execution) = @_;
+	my $text = do { local (@ARGV, $/) = "$cluster->{here}/sql/$file"; <> };
+
+	$text =~ s/^--.*\n//mg;
+	$text =~ s/EXECUTION/$execution/g;
+	return $text;
+}
+
+sub measure_summary
+{
+	my ($cluster, $data, $report) = @_;
+	my $pick = '\set n 10 * random(0, 19)';
+	my $n = 'bench.eid(:n)';
+	my $giant = $data->giant;
+	my $many = $report->{quick} ? 30 : 200;
+	my $latency = sub {
+		my ($script, %opt) = @_;
+		return sub { $cluster->pgbench($script, %opt)->{ms} };
+	};
+
+	for my $user ('postgres', 'bench_user')
+	{
+		my $who = $user eq 'postgres' ? 'as owner' : 'under RLS';
+		my %opt = (transactions => $many, user => $user);
+		my ($statement, $queries, $wflog) = $report->interleave($report->repetitions,
+			$latency->("$pick\n" . s1_summary($cluster, 's1_summary.sql', $n), %opt),
+			$latency->("$pick\n" . s1_summary($cluster, 's1_summary_queries.sql', $n), %opt),
+			$latency->("$pick\nSELECT wflog.summary($n);\n", %opt));
+
+		$report->line(what => "summary of 900 logs, $who, S1 in one statement",
+			unit => 'ms', s1 => $statement, wflog => $wflog, target => 4);
+		$report->line(what => "summary of 900 logs, $who, S1 in five queries",
+			unit => 'ms', s1 => $queries, wflog => $wflog);
+	}
+
+	my %few = (transactions => 3, set => { e => $giant });
+	my ($statement, $queries, $wflog) = $report->interleave(3,
+		$latency->(s1_summary($cluster, 's1_summary.sql', ':e'), %few),
+		$latency->(s1_summary($cluster, 's1_summary_queries.sql', ':e'), %few),
+		$latency->("SELECT wflog.summary(:e);\n", %few));
+	$report->line(what => 'summary of the giant (a recount), S1 in one statement',
+		unit => 'ms', s1 => $statement, wflog => $wflog);
+	$report->line(what => 'summary of the giant (a recount), S1 in five queries',
+		unit => 'ms', s1 => $queries, wflog => $wflog);
+	return;
+}
+
+return ({ name => 'summary', title => 'Summaries', run => \&measure_summary });
