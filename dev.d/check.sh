@@ -118,12 +118,15 @@ finish()
 # Copy the tree and compile it. No build is a pass; one that fails is a failure.
 check_build()
 {
-	local dir=$1
+	local dir=$1 log
+	log=$logs/build-${dir##*/}.log
 	shift
 	copy_tree "$dir"
-	if private_make "$dir" "$pg_config" -s -j"$jobs" "$@" all 9>&-; then
+	if private_make "$dir" "$pg_config" -s -j"$jobs" "$@" all 2>&1 9>&- | as_user tee "$log" >/dev/null; then
 		echo ok
 	else
+		# One mistake in a header can fill a screen for each file.
+		as_user grep -m 20 -A 2 -E 'error:|warning:|\*\*\*' "$log" || as_user tail -n 20 "$log"
 		problem "build failed: $*"
 	fi
 }
@@ -162,7 +165,7 @@ check_regress()
 	fi
 	[ "$kind" != isolation ] || dir=$dir/output_iso
 	as_user_in "$dir" bash -c 'if [ -s regression.diffs ]; then head -n 400 regression.diffs; fi
-		tail -n 20 log/postmaster.log 2>/dev/null || true'
+		grep -E "PANIC|TRAP|terminated by signal|FATAL" log/postmaster.log || true'
 }
 
 # Run the TAP programs, pgTAP's contracts among them, and count their assertions.
