@@ -6,7 +6,7 @@
  * One statement reads events, heads and executions side by side, ordered by
  * execution and position, so that one snapshot covers all three and memory
  * stays bounded however long the trails are.  Each event is sealed again from
- * what it says and from the head before it (audit.c has the formulas).
+ * what it says and from the head before it (audit_seal.c has the formulas).
  *
  *-------------------------------------------------------------------------
  */

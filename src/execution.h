@@ -59,6 +59,9 @@ typedef struct WflogAuditEvent
 extern int64 wflog_audit_mark(void);
 extern void wflog_become_owner(WflogCaller *caller);
 extern void wflog_become_caller(const WflogCaller *caller);
+
+/* ---- audit_seal.c ---- */
+
 extern bytea *wflog_audit_key(bool create);
 extern void wflog_seal_event(const bytea *key, const uint8 *previous, int previous_size,
 							 const WflogAuditEvent *event, uint8 *seal);
