@@ -281,6 +281,30 @@ page_cursor_decode(const char *text, int64 subject_hash, PagePosition *position)
 	memcpy(position->id.data, reader.at, UUID_LEN);
 }
 
+/* The cursor for a place in a list of executions. */
+char *
+list_cursor_encode(int64 subject_hash, TimestampTz created_at, const char *id)
+{
+	StringInfoData body;
+
+	initStringInfo(&body);
+	put_fixed32(&body, subject_tag(subject_hash));
+	put_varint(&body, (uint64) created_at);
+	appendStringInfoString(&body, id);
+	return finish(&body, PAGE_KIND);
+}
+
+/* The place such a cursor stands for; WF001 if it is no such cursor. */
+void
+list_cursor_decode(const char *text, int64 subject_hash, TimestampTz *created_at, char **id)
+{
+	Reader		reader = start(text, PAGE_KIND);
+
+	check_subject(&reader, subject_hash);
+	*created_at = (TimestampTz) get_varint(&reader);
+	*id = pnstrdup((const char *) reader.at, reader.end - reader.at);
+}
+
 /* Hidden ids are written from the greatest down, as differences. */
 static void
 put_set(StringInfo buf, const XactSet *set)

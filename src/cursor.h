@@ -38,6 +38,9 @@ typedef struct StreamPosition
 
 extern char *page_cursor_encode(int64 subject_hash, const PagePosition *position);
 extern void page_cursor_decode(const char *text, int64 subject_hash, PagePosition *position);
+extern char *list_cursor_encode(int64 subject_hash, TimestampTz created_at, const char *id);
+extern void list_cursor_decode(const char *text, int64 subject_hash, TimestampTz *created_at,
+							   char **id);
 extern char *stream_cursor_encode(int64 execution_hash, const StreamPosition *position);
 extern void stream_cursor_decode(const char *text, int64 execution_hash, StreamPosition *position);
 extern uint32 id_fingerprint(const pg_uuid_t *id);

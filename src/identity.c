@@ -274,8 +274,8 @@ wflog_lookup_execution(const char *id, int len, WflogExecution *execution)
 		bool		isnull;
 		Datum		value;
 
-		strlcpy(execution->execution_id, slot_text(slot, Anum_execution_id),
-				sizeof(execution->execution_id));
+		execution->execution_id = slot_text(slot, Anum_execution_id);
+		execution->workflow_name = NULL;
 		execution->workflow_id = slot_text(slot, Anum_execution_workflow_id);
 		execution->status = wflog_enum_value(WFLOG_STATUS_ENUM,
 											 DatumGetObjectId(slot_getattr(slot, Anum_execution_status, &isnull)));

@@ -27,5 +27,7 @@ extern void json_iso_duration(StringInfo buf, int64 microseconds);
 
 /* log_json.c: a log as LogEntry */
 extern void json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail);
+extern void json_log_fields(StringInfo buf, TupleTableSlot *slot, bool detail);
+extern void json_log_tuples(StringInfo buf, MinimalTuple *reversed, int count, bool detail);
 
 #endif							/* WFLOG_JSON_H */

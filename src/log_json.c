@@ -11,6 +11,7 @@
 #include "wflog.h"
 
 #include "json.h"
+#include "log_scan.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -74,9 +75,9 @@ jsonb_field(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum, const char 
 #define INT_FIELD(attnum, key) int_field(buf, slot, attnum, ",\"" key "\":", sizeof(key) + 3)
 #define JSONB_FIELD(attnum, key) jsonb_field(buf, slot, attnum, ",\"" key "\":", sizeof(key) + 3)
 
-/* Write a log that is in our column order. */
+/* Write the fields of a log that is in our column order, without the braces. */
 void
-json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail)
+json_log_fields(StringInfo buf, TupleTableSlot *slot, bool detail)
 {
 	int			event_type;
 	int			level;
@@ -90,7 +91,7 @@ json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail)
 	has_friendly = !slot->tts_isnull[Anum_log_user_friendly_message - 1] &&
 		VARSIZE_ANY_EXHDR(DatumGetPointer(slot->tts_values[Anum_log_user_friendly_message - 1])) > 0;
 
-	json_literal(buf, "{\"id\":");
+	json_literal(buf, "\"id\":");
 	json_uuid(buf, DatumGetUUIDP(slot->tts_values[Anum_log_id - 1]));
 	json_literal(buf, ",\"timestamp\":");
 	json_time(buf, DatumGetTimestampTz(slot->tts_values[Anum_log_created_at - 1]));
@@ -136,5 +137,33 @@ json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail)
 		JSONB_FIELD(Anum_log_technical_details, "technical_details");
 		JSONB_FIELD(Anum_log_performance_metrics, "performance_metrics");
 	}
+}
+
+/* Write a log that is in our column order. */
+void
+json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail)
+{
+	json_literal(buf, "{");
+	json_log_fields(buf, slot, detail);
 	json_literal(buf, "}");
+}
+
+/* Write an array of logs that were read backward, and free them. */
+void
+json_log_tuples(StringInfo buf, MinimalTuple *reversed, int count, bool detail)
+{
+	TupleTableSlot *ours = log_slot_create();
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(ours->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+
+	json_literal(buf, "[");
+	for (int i = count - 1; i >= 0; i--)
+	{
+		ExecStoreMinimalTuple(reversed[i], slot, true);
+		json_log_entry(buf, slot, detail);
+		if (i > 0)
+			json_literal(buf, ",");
+	}
+	json_literal(buf, "]");
+	ExecDropSingleTupleTableSlot(slot);
+	ExecDropSingleTupleTableSlot(ours);
 }

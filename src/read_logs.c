@@ -144,7 +144,8 @@ write_page(StringInfo buf, LogScan *scan, const PageRequest *request, int limit,
 	TupleTableSlot *slot;
 	MinimalTuple *reversed = request->backward ? palloc(sizeof(MinimalTuple) * limit) : NULL;
 
-	json_literal(buf, "[");
+	if (!request->backward)
+		json_literal(buf, "[");
 	while (page.rows < limit && (slot = log_scan_next(scan)) != NULL)
 	{
 		PagePosition position = log_position(slot);
@@ -164,24 +165,16 @@ write_page(StringInfo buf, LogScan *scan, const PageRequest *request, int limit,
 	}
 	page.more = page.rows == limit && log_scan_next(scan) != NULL;
 
-	if (request->backward && page.rows > 0)
+	if (request->backward)
 	{
 		PagePosition newest = page.first;
 
 		page.first = page.last;
 		page.last = newest;
-		slot = log_slot_create();
-		slot = MakeSingleTupleTableSlot(slot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
-		for (int i = page.rows - 1; i >= 0; i--)
-		{
-			ExecStoreMinimalTuple(reversed[i], slot, true);
-			json_log_entry(buf, slot, detail);
-			if (i > 0)
-				json_literal(buf, ",");
-		}
-		ExecDropSingleTupleTableSlot(slot);
+		json_log_tuples(buf, reversed, page.rows, detail);
 	}
-	json_literal(buf, "]");
+	else
+		json_literal(buf, "]");
 	return page;
 }
 

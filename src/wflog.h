@@ -194,7 +194,7 @@ extern char *wflog_current_uid(void);	/* palloc'd, or NULL */
 /* What an execution's row says. */
 typedef struct WflogExecution
 {
-	char		execution_id[WFLOG_MAX_EXECUTION_ID * 4 + 1];
+	char	   *execution_id;
 	char	   *workflow_id;
 	WflogStatus status;
 	bool		has_start_time;
@@ -203,6 +203,7 @@ typedef struct WflogExecution
 	TimestampTz end_time;
 	TimestampTz created_at;
 	char	   *error_message;	/* or NULL */
+	char	   *workflow_name;	/* only in lists; or NULL */
 } WflogExecution;
 
 /* Reads without regard to privileges; false if there is no such row. */
