@@ -38,29 +38,33 @@ CREATE TABLE wflog.workflows (
 CREATE INDEX workflows_user_id_idx ON wflog.workflows (user_id);
 
 /*
- * Head of each execution's audit chain: how many events it has and the last
- * one's seal and status.  It is what makes the removal of the newest event
- * detectable.  workflow_executions refers to it so that pg_dump restores it
- * first: the audit trigger then finds that a restored row's status is on
- * record already.
+ * Head of each execution's audit chain: how many events it has, the status
+ * after the last one (NULL: the execution was deleted), and a seal of its
+ * own.  It is what makes the removal of the newest event detectable.
  */
 CREATE TABLE wflog.execution_audit_heads (
     execution_id pg_catalog.varchar(255) PRIMARY KEY,
     events       pg_catalog.int8 NOT NULL,
-    status       wflog.execution_status_enum NOT NULL,
+    status       wflog.execution_status_enum,
     seal         pg_catalog.bytea NOT NULL
 );
 
+/*
+ * No foreign keys between tables that are dumped: pg_restore --jobs loads
+ * tables in any order, and an extension's constraints are there before its
+ * rows.  Triggers (src/workflow.c) do what the one to workflows would do.
+ */
 CREATE TABLE wflog.workflow_executions (
     execution_id  pg_catalog.varchar(255) PRIMARY KEY
-                  CHECK (execution_id OPERATOR(pg_catalog.<>) '')
-                  REFERENCES wflog.execution_audit_heads DEFERRABLE INITIALLY DEFERRED,
-    workflow_id   pg_catalog.text NOT NULL REFERENCES wflog.workflows,
+                  CHECK (execution_id OPERATOR(pg_catalog.<>) ''),
+    workflow_id   pg_catalog.text NOT NULL,
     status        wflog.execution_status_enum NOT NULL DEFAULT 'RUNNING',
     start_time    pg_catalog.timestamptz,
     end_time      pg_catalog.timestamptz,
     error_message pg_catalog.text,
-    created_at    pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+    created_at    pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    -- internal: tells a restored row, whose trail is restored too, from a new one
+    audit_mark    pg_catalog.int8
 );
 CREATE INDEX workflow_executions_workflow_idx
     ON wflog.workflow_executions (workflow_id, created_at, execution_id);
@@ -117,7 +121,25 @@ CREATE TABLE wflog.workflow_execution_logs (
     storage               pg_catalog."char" NOT NULL DEFAULT 'r',
     execution_hash        pg_catalog.int8 NOT NULL DEFAULT 0,
     xact                  pg_catalog.xid8 NOT NULL DEFAULT '0',
-    seq                   pg_catalog.int4 NOT NULL DEFAULT 0
+    seq                   pg_catalog.int4 NOT NULL DEFAULT 0,
+    -- the row trigger says the same with the value; these hold without it too
+    CONSTRAINT execution_id_not_empty CHECK (execution_id OPERATOR(pg_catalog.<>) ''),
+    CONSTRAINT log_category_known
+        CHECK (log_category OPERATOR(pg_catalog.=) ANY (ARRAY['technical', 'business'])),
+    CONSTRAINT progress_percentage_0_to_100
+        CHECK (progress_percentage OPERATOR(pg_catalog.>=) 0 AND progress_percentage OPERATOR(pg_catalog.<=) 100),
+    CONSTRAINT step_number_not_negative CHECK (step_number OPERATOR(pg_catalog.>=) 0),
+    CONSTRAINT total_steps_not_negative CHECK (total_steps OPERATOR(pg_catalog.>=) 0),
+    CONSTRAINT duration_seconds_not_negative CHECK (duration_seconds OPERATOR(pg_catalog.>=) 0),
+    CONSTRAINT display_priority_1_to_10
+        CHECK (display_priority OPERATOR(pg_catalog.>=) 1 AND display_priority OPERATOR(pg_catalog.<=) 10),
+    CONSTRAINT attempt_positive CHECK (attempt OPERATOR(pg_catalog.>=) 1),
+    CONSTRAINT created_at_finite CHECK (pg_catalog.isfinite(created_at)),
+    CONSTRAINT data_object CHECK (pg_catalog.jsonb_typeof(data) OPERATOR(pg_catalog.=) 'object'),
+    CONSTRAINT technical_details_object
+        CHECK (pg_catalog.jsonb_typeof(technical_details) OPERATOR(pg_catalog.=) 'object'),
+    CONSTRAINT performance_metrics_object
+        CHECK (pg_catalog.jsonb_typeof(performance_metrics) OPERATOR(pg_catalog.=) 'object')
 ) PARTITION BY LIST (storage);
 
 CREATE TABLE wflog.workflow_execution_logs_rows
@@ -134,8 +156,9 @@ ALTER TABLE wflog.workflow_execution_logs_default
     ADD PRIMARY KEY (execution_hash, created_at, id);
 CREATE INDEX workflow_execution_logs_default_stream_idx
     ON wflog.workflow_execution_logs_default (execution_hash, xact, seq);
+-- pattern_ops compare bytes, which is several times cheaper than the locale's order
 CREATE INDEX workflow_execution_logs_default_execution_id_idx
-    ON wflog.workflow_execution_logs_default (execution_id);
+    ON wflog.workflow_execution_logs_default (execution_id pg_catalog.varchar_pattern_ops);
 CREATE INDEX workflow_execution_logs_default_errors_idx
     ON wflog.workflow_execution_logs_default (execution_hash, created_at, id)
     WHERE level OPERATOR(pg_catalog.>=) 'ERROR';

@@ -2,21 +2,6 @@
  * Executions, their status, and the audit trail.
  */
 
--- NULL: the execution has been deleted
-ALTER TABLE wflog.execution_audit_heads ALTER COLUMN status DROP NOT NULL;
-
-/*
- * No foreign keys between tables that are dumped: pg_restore --jobs loads
- * tables in any order, and an extension's constraints are there before its
- * rows.  src/workflow.c does what the one to workflows did.
- */
-ALTER TABLE wflog.workflow_executions
-    DROP CONSTRAINT workflow_executions_execution_id_fkey,
-    DROP CONSTRAINT workflow_executions_workflow_id_fkey;
-
--- Internal: tells a restored row, whose trail is restored too, from a new one.
-ALTER TABLE wflog.workflow_executions ADD COLUMN audit_mark pg_catalog.int8;
-
 CREATE FUNCTION wflog.start_execution(
         execution_id pg_catalog.varchar,
         workflow_id pg_catalog.text,

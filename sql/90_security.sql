@@ -100,7 +100,7 @@ BEGIN
         roles := CASE
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'logs', 'logs_json', 'summary', 'recent_logs', 'execution', 'executions_json',
-                'workflow_summary', 'workflow_logs_json', 'tail', 'verify_audit'])
+                'workflow_summary', 'workflow_logs_json', 'tail', 'verify_audit', 'unescape'])
             THEN 'wflog_reader, wflog_writer, wflog_admin, wflog_gateway'
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'log', 'append', 'append_lines', 'batch_rows', 'start_execution',

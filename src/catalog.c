@@ -57,21 +57,24 @@ typedef struct EnumInfo
 
 static EnumInfo enums[WFLOG_ENUM_COUNT] = {
 	[WFLOG_LEVEL_ENUM] = {
-		"log_level_enum", LEVEL_COUNT,
-		{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"},
-		{"debug", "info", "warning", "error", "critical"},
+		.type_name = "log_level_enum",
+		.count = LEVEL_COUNT,
+		.labels = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"},
+		.lower = {"debug", "info", "warning", "error", "critical"},
 	},
 	[WFLOG_EVENT_TYPE_ENUM] = {
-		"log_event_type_enum", EVENT_TYPE_COUNT,
-		{"workflow_started", "workflow_completed", "workflow_progress", "step_started", "step_input",
+		.type_name = "log_event_type_enum",
+		.count = EVENT_TYPE_COUNT,
+		.labels = {"workflow_started", "workflow_completed", "workflow_progress", "step_started", "step_input",
 		"step_output", "step_completed", "step_error", "separator", "log"},
-		{"workflow_started", "workflow_completed", "workflow_progress", "step_started", "step_input",
+		.lower = {"workflow_started", "workflow_completed", "workflow_progress", "step_started", "step_input",
 		"step_output", "step_completed", "step_error", "separator", "log"},
 	},
 	[WFLOG_STATUS_ENUM] = {
-		"execution_status_enum", STATUS_COUNT,
-		{"NEW", "PENDING", "RUNNING", "PAUSED", "WAITING_FOR_HUMAN", "SUCCESS", "FAILED", "CANCELLED"},
-		{"new", "pending", "running", "paused", "waiting_for_human", "success", "failed", "cancelled"},
+		.type_name = "execution_status_enum",
+		.count = STATUS_COUNT,
+		.labels = {"NEW", "PENDING", "RUNNING", "PAUSED", "WAITING_FOR_HUMAN", "SUCCESS", "FAILED", "CANCELLED"},
+		.lower = {"new", "pending", "running", "paused", "waiting_for_human", "success", "failed", "cancelled"},
 	},
 };
 

@@ -54,6 +54,7 @@ typedef struct WorkflowTotals
 	int64		by_status[STATUS_COUNT];
 	int64		with_logs;
 	int64		logs;
+	int64		counted_logs;	/* of the executions that count */
 	int64		levels[LEVEL_COUNT];
 	int64		error_events[EVENT_TYPE_COUNT];
 	HTAB	   *errors;
@@ -174,6 +175,7 @@ add_execution(const WflogExecution *execution, void *arg)
 
 	totals->executions++;
 	totals->by_status[execution->status]++;
+	totals->counted_logs += totals->execution_logs;
 	if (totals->execution_logs > 0)
 		totals->with_logs++;
 	if (execution->has_start_time && execution->has_end_time)
@@ -414,7 +416,7 @@ wflog_workflow_summary(PG_FUNCTION_ARGS)
 	appendStringInfo(&buf, "},\"with_logs\":" INT64_FORMAT ",\"share_with_logs\":", totals.with_logs);
 	json_double(&buf, totals.executions ? totals.with_logs / (double) totals.executions : get_float8_nan());
 	json_literal(&buf, ",\"mean_logs\":");
-	json_double(&buf, totals.executions ? totals.logs / (double) totals.executions : get_float8_nan());
+	json_double(&buf, totals.executions ? totals.counted_logs / (double) totals.executions : get_float8_nan());
 	json_literal(&buf, ",\"duration_seconds\":");
 	write_durations(&buf, &totals);
 	json_literal(&buf, "},\"logs\":{\"total\":");
