@@ -11,6 +11,10 @@
  * SET ROLE and SECURITY DEFINER work as everywhere.  In a gateway session
  * memberships count for nothing: the claims alone decide.
  *
+ * Code that PostgreSQL runs for a table's owner in somebody else's session
+ * (an index's function under ANALYZE, for instance) is an exception: there
+ * the owner is who asks, or he could read what the session's user may.
+ *
  * The look-ups here read the tables without regard to privileges or
  * policies; they return a yes or no, or serve functions that have asked
  * before.  They take AccessShareLock on the tables.
@@ -22,11 +26,12 @@
 #include "access/relscan.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "common/hashfn.h"
-#include "execution.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -49,12 +54,23 @@ PG_FUNCTION_INFO_V1(wflog_can_administer);
 #define CLAIMS_SETTING "request.jwt.claims"
 #define SERVICE_ROLE "service_role"
 
-/* Columns of workflows, as in sql/10_tables.sql. */
+/* Columns of workflows and workflow_executions, as in sql/10_tables.sql. */
 enum
 {
 	Anum_workflow_id = 1,
 	Anum_workflow_user_id
 };
+enum
+{
+	Anum_execution_id = 1,
+	Anum_execution_workflow_id,
+	Anum_execution_status,
+	Anum_execution_start_time,
+	Anum_execution_end_time,
+	Anum_execution_error_message,
+	Anum_execution_created_at
+};
+
 /* What the claims say; valid for the text it was read from. */
 typedef struct Claims
 {
@@ -65,6 +81,13 @@ typedef struct Claims
 
 static Claims claims = {NULL, NULL, NULL};
 
+/* Whose identity counts: the login role's, or the owner's whose code is run for him. */
+static inline Oid
+identity_role(void)
+{
+	return InSecurityRestrictedOperation() ? GetUserId() : GetSessionUserId();
+}
+
 /* Is this session one whose claims are believed? */
 static bool
 is_gateway_session(void)
@@ -72,7 +95,7 @@ is_gateway_session(void)
 	Oid			gateway = wflog_role_oid(WFLOG_GATEWAY);
 
 	/* nosuper: a superuser is no gateway unless made one expressly */
-	return OidIsValid(gateway) && is_member_of_role_nosuper(GetSessionUserId(), gateway);
+	return OidIsValid(gateway) && is_member_of_role_nosuper(identity_role(), gateway);
 }
 
 /* A string in the claims, copied to TopMemoryContext; NULL if there is none. */
@@ -149,7 +172,7 @@ wflog_current_uid(void)
 
 		return now->sub ? pstrdup(now->sub) : NULL;
 	}
-	return GetUserNameFromId(GetSessionUserId(), true);
+	return GetUserNameFromId(identity_role(), true);
 }
 
 /* Does the current user have a role's privileges, or a gateway session claims of service? */
@@ -264,7 +287,7 @@ wflog_lookup_execution(const char *id, int len, WflogExecution *execution)
 		bool		isnull;
 		Datum		value;
 
-		execution->execution_id = slot_text(slot, Anum_execution_execution_id);
+		execution->execution_id = slot_text(slot, Anum_execution_id);
 		execution->workflow_name = NULL;
 		execution->workflow_id = slot_text(slot, Anum_execution_workflow_id);
 		execution->status = wflog_enum_value(WFLOG_STATUS_ENUM,
@@ -368,7 +391,8 @@ wflog_can_administer(PG_FUNCTION_ARGS)
 /*
  * The policies' predicates answer for each row of a scan, so their answers
  * are kept for the statement: for who asks (an expression may outlive a SET
- * ROLE) under one snapshot (the owner may change between statements).
+ * ROLE) under one snapshot (the owner may change between statements, or the
+ * change be undone with a subtransaction).
  */
 typedef struct CachedAnswer
 {
@@ -397,25 +421,64 @@ typedef struct AnswerCache
 	MemoryContext context;		/* of everything below */
 	bool		gateway;
 	Oid			user;
-	Oid			session_user;
+	Oid			identity;
 	char	   *claims;
-	TransactionId xmin;
-	TransactionId xmax;
-	CommandId	curcid;
-	uint64		completed;
+	SubTransactionId subxact;
+	SnapshotData snapshot;		/* what is needed to tell it from others */
 	bool		sees_all;
 	char	   *uid;
 	answers_hash *answers;
 	CachedAnswer *last;
 } AnswerCache;
 
+/* Are two lists of transaction ids the same?  Empty ones may be NULL. */
+static inline bool
+same_ids(const TransactionId *a, const TransactionId *b, uint32 count)
+{
+	return count == 0 || memcmp(a, b, count * sizeof(TransactionId)) == 0;
+}
+
+/*
+ * Do two snapshots of this transaction show the same?  Their bounds do not
+ * tell: what ends between them changes only the list of what is in progress.
+ */
+static inline bool
+same_snapshot(const SnapshotData *a, const SnapshotData *b)
+{
+	return a->xmin == b->xmin && a->xmax == b->xmax && a->curcid == b->curcid &&
+		a->xcnt == b->xcnt && a->subxcnt == b->subxcnt && a->suboverflowed == b->suboverflowed &&
+		same_ids(a->xip, b->xip, a->xcnt) && same_ids(a->subxip, b->subxip, Max(a->subxcnt, 0));
+}
+
+/* A list of transaction ids in the current memory context; NULL if it is empty. */
+static TransactionId *
+copy_ids(const TransactionId *ids, uint32 count)
+{
+	TransactionId *copy;
+
+	if (count == 0)
+		return NULL;
+	copy = palloc(count * sizeof(TransactionId));
+	memcpy(copy, ids, count * sizeof(TransactionId));
+	return copy;
+}
+
+/* Copy what same_snapshot() looks at to the current memory context. */
+static void
+copy_snapshot(SnapshotData *copy, Snapshot snapshot)
+{
+	*copy = *snapshot;
+	copy->xip = copy_ids(snapshot->xip, snapshot->xcnt);
+	copy->subxip = copy_ids(snapshot->subxip, Max(snapshot->subxcnt, 0));
+}
+
 /* Is the cache still about the same asker and the same data? */
 static inline bool
 cache_is_current(const AnswerCache *cache, Snapshot snapshot)
 {
-	if (cache->user != GetUserId() || cache->session_user != GetSessionUserId() ||
-		cache->xmin != snapshot->xmin || cache->xmax != snapshot->xmax ||
-		cache->curcid != snapshot->curcid || cache->completed != snapshot->snapXactCompletionCount)
+	if (cache->user != GetUserId() || cache->identity != identity_role() ||
+		cache->subxact != GetCurrentSubTransactionId() ||
+		!same_snapshot(&cache->snapshot, snapshot))
 		return false;
 	if (cache->gateway)
 	{
@@ -452,12 +515,10 @@ start_cache(FmgrInfo *flinfo, Snapshot snapshot)
 	cache->sees_all = wflog_sees_all();
 	cache->uid = wflog_current_uid();
 	cache->answers = answers_create(cache->context, 64, NULL);
+	copy_snapshot(&cache->snapshot, snapshot);
 	MemoryContextSwitchTo(saved);
-	cache->session_user = GetSessionUserId();
-	cache->xmin = snapshot->xmin;
-	cache->xmax = snapshot->xmax;
-	cache->curcid = snapshot->curcid;
-	cache->completed = snapshot->snapXactCompletionCount;
+	cache->identity = identity_role();
+	cache->subxact = GetCurrentSubTransactionId();
 	cache->user = GetUserId();
 	return cache;
 }
