@@ -1,0 +1,479 @@
+# Random model test of tail(): many sessions write, read, do both in one
+# transaction, prepare, roll back to savepoints, while maintain() makes leaves
+# and moves rows into them.  The model knows what has been committed.  A reader
+# never gets a log before its commit, gets each committed log exactly once
+# whatever the sizes of its pages, and the logs of a writer in the writer's
+# order.
+#
+# The steps are drawn beforehand from a seed and run by one session that drives
+# the others through dblink, so a failure repeats:
+#
+#   WFLOG_TEST_SEED    the seed; at random if unset
+#   WFLOG_TEST_STEPS   how many steps; 10000
+#
+# Seen to fail when tail() delivers a transaction's own logs, does not look up
+# the transactions a cursor has hidden, takes what is in progress for seen, does
+# not know that it stands inside a transaction, forgets what was seen before the
+# batch, or merges leaves without regard to seq.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $seed = $ENV{WFLOG_TEST_SEED} // int(rand(2**31));
+my $steps = $ENV{WFLOG_TEST_STEPS} // 10000;
+my $session_count = 8;
+my $max_prepared = 6;
+my @executions = ('model-1', 'model-2', 'model-3', 'model-4');
+
+diag("WFLOG_TEST_SEED=$seed WFLOG_TEST_STEPS=$steps");
+srand($seed);
+
+my $node = PostgreSQL::Test::Cluster->new('model');
+$node->init;
+$node->append_conf('postgresql.conf', <<CONF);
+max_prepared_transactions = 20
+max_connections = 40
+autovacuum_naptime = 1s
+CONF
+$node->start;
+if ($node->safe_psql('postgres', q(SELECT count(*) FROM pg_available_extensions WHERE name = 'dblink')) eq '0')
+{
+	plan skip_all => 'this installation of PostgreSQL has no dblink';
+}
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION wflog;
+CREATE EXTENSION dblink;
+CREATE SCHEMA model;
+
+-- What is committed; order is kept among the logs of one stream.
+CREATE TABLE model.committed (n int PRIMARY KEY, execution text, stream text);
+CREATE INDEX ON model.committed (execution, n);
+-- Where each reader is, and what it got as its how manieth log.
+CREATE TABLE model.cursors (reader int, execution text, cursor text, got int, PRIMARY KEY (reader, execution));
+CREATE TABLE model.delivered (reader int, execution text, n int, place int, PRIMARY KEY (reader, n));
+CREATE INDEX ON model.delivered (reader, execution);
+
+-- Read a page, of which only the first logs arrive.  Returns how many did.
+CREATE FUNCTION model.read(who int, what text, page int, keep int) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	at model.cursors;
+	early int[];
+	arrived int;
+	next_cursor text;
+BEGIN
+	SELECT * INTO at FROM model.cursors WHERE reader = who AND execution = what;
+	WITH page AS MATERIALIZED (
+		SELECT t.cursor, (t.log->>'message')::int AS n, t.i
+		FROM wflog.tail(what, at.cursor, page) WITH ORDINALITY AS t(cursor, log, batch, i)),
+	kept AS (
+		INSERT INTO model.delivered SELECT who, what, p.n, at.got + p.i FROM page p WHERE p.i <= keep)
+	SELECT array_agg(p.n) FILTER (WHERE NOT EXISTS (SELECT FROM model.committed c WHERE c.n = p.n AND c.execution = what)),
+		count(*) FILTER (WHERE p.i <= keep), max(p.cursor) FILTER (WHERE p.i = least(keep, total))
+	INTO early, arrived, next_cursor FROM page p, LATERAL (SELECT count(*) AS total FROM page) t;
+	IF early IS NOT NULL THEN
+		RAISE EXCEPTION 'reader % of %: not committed: %', who, what, early;
+	END IF;
+	IF arrived > 0 THEN
+		UPDATE model.cursors SET cursor = next_cursor, got = got + arrived WHERE reader = who AND execution = what;
+	END IF;
+	RETURN arrived;
+END $$;
+
+-- Read to the end by pages of these sizes: now all that is committed is here.
+CREATE FUNCTION model.drain(who int, what text, sizes int[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	i int := 0;
+	lost int[];
+	disordered int[];
+BEGIN
+	WHILE model.read(who, what, sizes[1 + i % cardinality(sizes)], 10000) > 0 LOOP
+		i := i + 1;
+	END LOOP;
+	SELECT array_agg(c.n) INTO lost FROM model.committed c
+	WHERE c.execution = what AND NOT EXISTS (SELECT FROM model.delivered d WHERE d.reader = who AND d.n = c.n);
+	IF lost IS NOT NULL THEN
+		RAISE EXCEPTION 'reader % of %: lost: %', who, what, lost;
+	END IF;
+	SELECT array_agg(o.n) INTO disordered FROM (
+		SELECT c.n, lag(c.n) OVER (PARTITION BY c.stream ORDER BY d.place) AS before
+		FROM model.delivered d JOIN model.committed c USING (n) WHERE d.reader = who AND d.execution = what) o
+	WHERE o.before > o.n;
+	IF disordered IS NOT NULL THEN
+		RAISE EXCEPTION 'reader % of %: out of order: %', who, what, disordered;
+	END IF;
+END $$;
+
+-- Forget everything and begin anew: with tail(), or with a page of the other
+-- order, if all fits on it, and the stream from there.
+CREATE FUNCTION model.restart(who int, what text, by_page bool) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	page json;
+BEGIN
+	DELETE FROM model.delivered WHERE reader = who AND execution = what;
+	DELETE FROM model.cursors WHERE reader = who AND execution = what;
+	IF by_page THEN
+		page := wflog.logs_json(what, 1000, with_total => false);
+	END IF;
+	IF NOT by_page OR (page->'pagination'->>'has_more')::bool THEN
+		INSERT INTO model.cursors VALUES (who, what, NULL, 0);
+		RETURN;
+	END IF;
+	-- A page shows one's own uncommitted logs; the stream will bring them.
+	INSERT INTO model.delivered
+	SELECT who, what, (e->>'message')::int, row_number() OVER (ORDER BY (e->>'message')::int)
+	FROM json_array_elements(page->'logs') e
+	WHERE (e->>'message')::int IN (SELECT n FROM model.committed);
+	INSERT INTO model.cursors VALUES (who, what, page->'pagination'->>'stream_cursor',
+		(SELECT count(*) FROM model.delivered WHERE reader = who AND execution = what));
+END $$;
+SQL
+
+$node->safe_psql('postgres', "SELECT wflog.start_execution('$_', 'model')") foreach @executions;
+
+# ---- drawing the steps ----
+
+my @script;
+my $step = 0;
+my $log_number = 0;
+my %committed_count = map { $_ => 0 } @executions;
+my @sessions = map { { id => $_, transaction => undef } } 1 .. $session_count;
+my @prepared;
+my $transaction_number = 0;
+my %done;
+
+# One of these
+sub pick
+{
+	return $_[ int(rand(@_)) ];
+}
+
+# A random integer from .. to
+sub between
+{
+	my ($from, $to) = @_;
+	return $from + int(rand($to - $from + 1));
+}
+
+sub add
+{
+	my ($line) = @_;
+	push @script, $line;
+	return;
+}
+
+# Run a command, or a query of one value, in a session.
+sub run_in
+{
+	my ($session, $command) = @_;
+	add("SELECT dblink_exec('s$session->{id}', \$run\$$command\$run\$);");
+	return;
+}
+
+sub query_in
+{
+	my ($session, $query) = @_;
+	add("SELECT * FROM dblink('s$session->{id}', \$run\$$query\$run\$) AS r(value text);");
+	return;
+}
+
+# Tell the model what has been committed.
+sub committed
+{
+	my ($stream, @logs) = @_;
+	return unless @logs;
+	add('INSERT INTO model.committed VALUES '
+		  . join(', ', map { "($_->{n}, '$_->{execution}', '$stream')" } @logs)
+		  . ';');
+	$committed_count{ $_->{execution} }++ foreach @logs;
+	return;
+}
+
+# Days whence logs come: a window that moves into the past, so that there is
+# always something for which there is no leaf, and the far future.
+sub created_at
+{
+	my $kind = rand();
+	return 'clock_timestamp()' if $kind < 0.4;
+	return "now() + interval '" . between(300, 5000) . " days'" if $kind < 0.5;
+	my $back = int($step * 40 / $steps) + between(0, 6);
+	return "now() - interval '$back days " . between(0, 86399) . " seconds'";
+}
+
+sub insert_statement
+{
+	my @logs = @_;
+	return 'INSERT INTO wflog.workflow_execution_logs (execution_id, message, created_at) VALUES '
+	  . join(', ', map { "('$_->{execution}', '$_->{n}', " . created_at() . ')' } @logs);
+}
+
+sub new_logs
+{
+	my ($count) = @_;
+	return map { { n => ++$log_number, execution => pick(@executions) } } 1 .. $count;
+}
+
+sub page_sizes
+{
+	return join(', ', map { between(1, 50) } 1 .. between(1, 8));
+}
+
+# Steps of a session; each returns false if it is not possible now.
+my %steps = (
+	insert => sub {
+		my ($s) = @_;
+		my @logs = new_logs(rand() < 0.05 ? between(50, 150) : between(1, 5));
+		run_in($s, insert_statement(@logs));
+		if ($s->{transaction})
+		{
+			push @{ $s->{transaction}{logs} }, @logs;
+		}
+		else
+		{
+			committed("s$s->{id}", @logs);
+		}
+		return 1;
+	},
+	# many subtransactions, half of which roll back: more than a snapshot lists
+	subtransactions => sub {
+		my ($s) = @_;
+		return 0 if $step % 10;
+		my @kept;
+		my $body = '';
+		foreach my $i (1 .. 70)
+		{
+			my ($log) = new_logs(1);
+			$body .= 'BEGIN ' . insert_statement($log) . '; ';
+			if ($i % 2)
+			{
+				push @kept, $log;
+				$body .= "EXCEPTION WHEN division_by_zero THEN NULL; END;\n";
+			}
+			else
+			{
+				$body .= "PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN NULL; END;\n";
+			}
+		}
+		run_in($s, "DO \$\$ BEGIN $body END \$\$");
+		if ($s->{transaction})
+		{
+			push @{ $s->{transaction}{logs} }, @kept;
+		}
+		else
+		{
+			committed("s$s->{id}", @kept);
+		}
+		return 1;
+	},
+	begin => sub {
+		my ($s) = @_;
+		return 0 if $s->{transaction};
+		run_in($s, 'BEGIN ISOLATION LEVEL ' . pick('READ COMMITTED', 'READ COMMITTED', 'REPEATABLE READ'));
+		$s->{transaction} = { logs => [], savepoints => [], has_read => 0 };
+		return 1;
+	},
+	savepoint => sub {
+		my ($s) = @_;
+		my $t = $s->{transaction} or return 0;
+		push @{ $t->{savepoints} }, scalar @{ $t->{logs} };
+		run_in($s, 'SAVEPOINT p' . scalar @{ $t->{savepoints} });
+		return 1;
+	},
+	release => sub {
+		my ($s) = @_;
+		my $t = $s->{transaction};
+		return 0 unless $t && @{ $t->{savepoints} };
+		my $which = between(1, scalar @{ $t->{savepoints} });
+		run_in($s, "RELEASE p$which");
+		splice @{ $t->{savepoints} }, $which - 1;
+		return 1;
+	},
+	rollback_to => sub {
+		my ($s) = @_;
+		my $t = $s->{transaction};
+		return 0 unless $t && @{ $t->{savepoints} };
+		my $which = between(1, scalar @{ $t->{savepoints} });
+		run_in($s, "ROLLBACK TO p$which");
+		splice @{ $t->{logs} }, $t->{savepoints}[ $which - 1 ];
+		splice @{ $t->{savepoints} }, $which;
+		return 1;
+	},
+	commit => sub {
+		my ($s) = @_;
+		my $t = $s->{transaction} or return 0;
+		run_in($s, 'COMMIT');
+		committed("s$s->{id}", @{ $t->{logs} });
+		$s->{transaction} = undef;
+		return 1;
+	},
+	rollback => sub {
+		my ($s) = @_;
+		return 0 unless $s->{transaction};
+		run_in($s, 'ROLLBACK');
+		$s->{transaction} = undef;
+		return 1;
+	},
+	prepare => sub {
+		my ($s) = @_;
+		my $t = $s->{transaction};
+		# a reader's own state must not be locked away
+		return 0 if !$t || $t->{has_read} || @prepared >= $max_prepared;
+		$t->{name} = 'model' . ++$transaction_number;
+		run_in($s, "PREPARE TRANSACTION '$t->{name}'");
+		push @prepared, $t;
+		$s->{transaction} = undef;
+		return 1;
+	},
+	commit_prepared => sub {
+		my ($s) = @_;
+		return 0 if $s->{transaction} || !@prepared;
+		my ($t) = splice @prepared, int(rand(@prepared)), 1;
+		run_in($s, "COMMIT PREPARED '$t->{name}'");
+		committed($t->{name}, @{ $t->{logs} });
+		return 1;
+	},
+	rollback_prepared => sub {
+		my ($s) = @_;
+		return 0 if $s->{transaction} || !@prepared;
+		my ($t) = splice @prepared, int(rand(@prepared)), 1;
+		run_in($s, "ROLLBACK PREPARED '$t->{name}'");
+		return 1;
+	},
+	read => sub {
+		my ($s) = @_;
+		my $page = between(1, 50);
+		query_in($s, "SELECT model.read($s->{id}, '" . pick(@executions) . "', $page, "
+			  . (rand() < 0.3 ? between(0, $page) : $page) . ')');
+		$s->{transaction}{has_read} = 1 if $s->{transaction};
+		return 1;
+	},
+	drain => sub {
+		my ($s) = @_;
+		query_in($s, "SELECT model.drain($s->{id}, '" . pick(@executions) . "', ARRAY[" . page_sizes() . '])');
+		$s->{transaction}{has_read} = 1 if $s->{transaction};
+		return 1;
+	},
+	restart => sub {
+		my ($s) = @_;
+		query_in($s, "SELECT model.restart($s->{id}, '" . pick(@executions) . "', " . pick('true', 'false') . ')');
+		$s->{transaction}{has_read} = 1 if $s->{transaction};
+		return 1;
+	},
+	# An UPDATE leaves a log where it is in the stream.
+	update => sub {
+		my $execution = pick(@executions);
+		add("UPDATE wflog.workflow_execution_logs SET data = '{\"step\": $step}' WHERE execution_id = '$execution' "
+			  . 'AND message::int % 97 = ' . between(0, 96) . ';');
+		return 1;
+	},
+	# It gives up if sessions are at work in the default leaf.
+	maintain => sub {
+		add("SELECT dblink_exec('maintenance', 'CALL wflog.maintain(3650)');");
+		return 1;
+	},
+	# So sometimes everybody has ended before.
+	quiet_maintain => sub {
+		end_all();
+		add("SELECT dblink_exec('maintenance', 'CALL wflog.maintain(3650)');");
+		return 1;
+	});
+
+my %weights = (
+	insert => 300, begin => 150, savepoint => 60, release => 20, rollback_to => 40,
+	commit => 90, rollback => 25, prepare => 20, commit_prepared => 12, rollback_prepared => 4,
+	read => 250, drain => 20, restart => 4, update => 6, subtransactions => 15,
+	maintain => 3, quiet_maintain => 2);
+my @lots = map { ($_) x $weights{$_} } sort keys %weights;
+
+# Some sessions are slow to end what they have begun.
+sub take_step
+{
+	my $s = pick(@sessions);
+	my $what = pick(@lots);
+	return if $s->{id} <= 2 && $what =~ /^(commit|rollback|prepare)$/ && rand() < 0.9;
+	my $before = @script;
+	return unless $steps{$what}->($s);
+	$script[$before] = "\\set step '$step: $what'\n" . $script[$before];
+	$done{$what}++;
+	$step++;
+	return;
+}
+
+# End all transactions, one way or another.
+sub end_all
+{
+	foreach my $s (grep { $_->{transaction} } @sessions)
+	{
+		$steps{ rand() < 0.8 ? 'commit' : 'rollback' }->($s);
+	}
+	while (@prepared)
+	{
+		$steps{ rand() < 0.8 ? 'commit_prepared' : 'rollback_prepared' }->($sessions[0]);
+	}
+	return;
+}
+
+add("SELECT dblink_connect(name, 'dbname=postgres host=" . $node->host . ' port=' . $node->port
+	  . "') FROM (VALUES ('maintenance'), " . join(', ', map { "('s$_->{id}')" } @sessions) . ') AS s(name);');
+add("SELECT dblink_exec('maintenance', 'SET client_min_messages = error; SET wflog.maintenance_lock_timeout = 1');");
+foreach my $s (@sessions)
+{
+	run_in($s, "INSERT INTO model.cursors SELECT $s->{id}, unnest(ARRAY['" . join("', '", @executions) . "']), NULL, 0");
+}
+take_step() while $step < $steps;
+end_all();
+
+# Everybody reads to the end, what has been moved is found, and so does a new
+# reader, who begins now.
+add("\\set step 'the end'");
+add("SELECT dblink_exec('maintenance', 'CALL wflog.maintain(3650)');");
+foreach my $s (@sessions)
+{
+	query_in($s, "SELECT model.drain($s->{id}, '$_', ARRAY[" . page_sizes() . '])') foreach @executions;
+}
+foreach my $execution (@executions)
+{
+	query_in($sessions[0], "SELECT model.restart(1, '$execution', false)");
+	query_in($sessions[0], "SELECT model.drain(1, '$execution', ARRAY[" . page_sizes() . '])');
+}
+
+# ---- running them ----
+
+my $file = PostgreSQL::Test::Utils::tempdir() . '/steps.sql';
+append_to_file($file, "\\set VERBOSITY default\n" . join("\n", @script) . "\n");
+my ($out, $err);
+my $ok = IPC::Run::run(
+	[ 'psql', '-X', '-q', '-t', '-A', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $file ],
+	'>', \$out, '2>', \$err);
+ok($ok, "$step steps: exactly once, committed, in order") or diag("seed $seed: $err");
+if (!$ok && $err =~ /steps\.sql:(\d+):/)
+{
+	my $line = $1;
+	my @lines = split /\n/, slurp_file($file);
+	my ($failed) = grep { /^\\set step/ } reverse @lines[ 0 .. $line - 1 ];
+	diag("at $failed\n$lines[$line - 1]");
+}
+note(join ', ', map { "$_ $done{$_}" } sort keys %done);
+
+is( $node->safe_psql('postgres', 'SELECT count(*) FROM wflog.workflow_execution_logs'),
+	$node->safe_psql('postgres', 'SELECT count(*) FROM model.committed'),
+	'the table holds what the model knows');
+is( $node->safe_psql('postgres', 'SELECT count(*) FROM model.delivered'),
+	$session_count * $node->safe_psql('postgres', 'SELECT count(*) FROM model.committed'),
+	"each of $session_count readers has all of it");
+
+# It is no test of maintenance if all stayed where it was.
+cmp_ok(
+	$node->safe_psql('postgres',
+		'SELECT count(DISTINCT tableoid) FROM wflog.workflow_execution_logs'),
+	'>', 10, 'logs are in many leaves');
+isnt(
+	$node->safe_psql('postgres', 'SELECT count(*) FROM wflog.workflow_execution_logs_default'),
+	'0', 'and some are in the default leaf');
+
+$node->stop;
+done_testing();
