@@ -30,6 +30,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "common/hashfn.h"
+#include "execution.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -54,21 +55,11 @@ PG_FUNCTION_INFO_V1(wflog_can_administer);
 #define CLAIMS_SETTING "request.jwt.claims"
 #define SERVICE_ROLE "service_role"
 
-/* Columns of workflows and workflow_executions, as in sql/10_tables.sql. */
+/* Columns of workflows, as in sql/10_tables.sql. */
 enum
 {
 	Anum_workflow_id = 1,
 	Anum_workflow_user_id
-};
-enum
-{
-	Anum_execution_id = 1,
-	Anum_execution_workflow_id,
-	Anum_execution_status,
-	Anum_execution_start_time,
-	Anum_execution_end_time,
-	Anum_execution_error_message,
-	Anum_execution_created_at
 };
 
 /* What the claims say; valid for the text it was read from. */
@@ -287,7 +278,7 @@ wflog_lookup_execution(const char *id, int len, WflogExecution *execution)
 		bool		isnull;
 		Datum		value;
 
-		execution->execution_id = slot_text(slot, Anum_execution_id);
+		execution->execution_id = slot_text(slot, Anum_execution_execution_id);
 		execution->workflow_name = NULL;
 		execution->workflow_id = slot_text(slot, Anum_execution_workflow_id);
 		execution->status = wflog_enum_value(WFLOG_STATUS_ENUM,
