@@ -47,9 +47,10 @@ demo_step()
 	local node="node_id => $(lit "$id"), node_name => $(lit "$name"), node_type => 'command'"
 	node+=", step_number => $number, total_steps => $steps, attempt => $attempt"
 	shift 4
+	local command="technical_details => jsonb_build_object('command', $(lit "$*"))"
 	[ "$attempt" -eq 1 ] || again=" (attempt $attempt)"
 
-	engine_tell "started: $*" "$node" "event_type => 'step_started'" \
+	engine_tell "$id started" "$node" "$command" "event_type => 'step_started'" \
 		"user_friendly_message => $(lit "$name: started$again")" \
 		"progress_percentage => $((100 * (number - 1) / steps))"
 	while IFS= read -r line; do
@@ -70,28 +71,28 @@ demo_step()
 	node+=", duration_seconds => $((SECONDS - began))"
 
 	if [ "$status" -eq 0 ]; then
-		engine_tell "finished: $*" "$node" "event_type => 'step_completed'" \
+		engine_tell "$id finished" "$node" "event_type => 'step_completed'" \
 			"user_friendly_message => $(lit "$name: done$again")" \
 			"progress_percentage => $((100 * number / steps))"
 	else
-		engine_tell "exit status $status: $*" "$node" "event_type => 'step_error'" \
+		engine_tell "$id ended with exit status $status" "$node" "event_type => 'step_error'" \
 			"level => 'ERROR'" "user_friendly_message => $(lit "$name: failed$again")" \
 			"technical_details => jsonb_build_object('exit_status', $status)"
 	fi
 	return "$status"
 }
 
-# Log a file as one batch: NDJSON, as bytes. The key and number make it safe to
+# Log the end of a file as one batch: NDJSON, as bytes. The key and number make it safe to
 # send again; so it is sent twice, and stored once.
 demo_append_file()
 {
 	local file=$1 ndjson call
-	ndjson=$(as_user awk -v execution="$execution" '
+	ndjson=$(as_user tail -n 8 "$file" | awk -v execution="$execution" '
 		{
 			gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/[\001-\037]/, " ")
 			printf "{\"execution_id\":\"%s\",\"message\":\"%s\",\"level\":\"DEBUG\",", execution, $0
 			printf "\"node_id\":\"test\",\"source\":\"worker\"}\n"
-		}' "$file" | od -An -v -tx1 | tr -d ' \n')
+		}' | od -An -v -tx1 | tr -d ' \n')
 	[ -n "$ndjson" ] || return 0
 	call="SELECT wflog.append_lines('\\x$ndjson'::bytea, producer_key => '$execution/test', sequence => 1);"
 	engine "$call"
@@ -128,11 +129,13 @@ demo_follow()
 
 demo_workflow()
 {
-	local steps=6 work=$demo_dir/work tests follower engine_session outcome=SUCCESS
+	local steps=6 work=$demo_dir/work tests='' test follower engine_session outcome=SUCCESS
 	execution=build-$(date -u +%Y%m%d-%H%M%S)
 
 	copy_tree "$work"
-	tests=$(cd "$root" && ls test/sql 2>/dev/null | sed -n 's/\.sql$//p' | head -n 4 | tr '\n' ' ' || true)
+	for test in executions audit writing reading; do
+		[ ! -e "$root/test/sql/$test.sql" ] || tests+="$test "
+	done
 
 	say "running the workflow: building and testing wflog, execution $execution"
 	echo "(as alice sees it: SELECT * FROM wflog.tail('$execution', CURSOR), again and again)"
