@@ -147,7 +147,11 @@ demo_look()
 	show "The errors" alice \
 "SELECT node_id, attempt, source, message FROM wflog.logs($e, min_level => 'ERROR');"
 	show "The summary" alice \
-"SELECT jsonb_pretty(wflog.summary($e)::jsonb) AS summary;"
+"SELECT jsonb_pretty(wflog.summary($e)::jsonb - 'nodes' - 'milestones') AS summary;"
+	show "" alice \
+"SELECT node->>'step_number' AS step, node->>'node_name' AS node, node->>'status' AS status,
+        node->>'attempt' AS attempt, node->>'logs_count' AS logs
+   FROM json_each(wflog.summary($e)->'nodes') AS nodes (id, node) ORDER BY 1;"
 	show "The audit trail, and whether anybody has touched it (no row: nobody)" postgres \
 "SELECT created_at::time(3), event_type, metadata
    FROM wflog.execution_audit_events WHERE execution_id = $e ORDER BY position;"
