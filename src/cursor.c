@@ -356,6 +356,7 @@ stream_cursor_encode(int64 execution_hash, const StreamPosition *position)
 	appendStringInfoCharMacro(&body, position->inside ? FLAG_INSIDE : 0);
 	put_varint(&body, position->timeline);
 	put_varint(&body, position->lsn);
+	put_varint(&body, (uint64) position->removals);
 	put_set(&body, &position->seen);
 	put_varint(&body, position->xact);
 	put_varint(&body, position->seq);
@@ -381,6 +382,7 @@ stream_cursor_decode(const char *text, int64 execution_hash, StreamPosition *pos
 	position->inside = (flags & FLAG_INSIDE) != 0;
 	position->timeline = (TimeLineID) get_varint(&reader);
 	position->lsn = get_varint(&reader);
+	position->removals = (TimestampTz) get_varint(&reader);
 	position->seen = get_set(&reader);
 	position->xact = get_varint(&reader);
 	position->seq = (int32) get_varint(&reader);

@@ -22,7 +22,9 @@ typedef struct PagePosition
  * How far a stream has been read: all logs of the transactions in seen, and,
  * if inside is true, those of transaction xact up to seq, which is being
  * delivered as part of the set batch.  If not inside, xact and seq are merely
- * those of the log delivered last.  xact is 0 if no log was.
+ * those of the log delivered last.  xact is 0 if no log was.  What retention
+ * had removed by the time "removals" is not missing from the stream: it went
+ * before the stream was begun, or had been delivered.
  */
 typedef struct StreamPosition
 {
@@ -32,6 +34,7 @@ typedef struct StreamPosition
 	uint64		xact;
 	int32		seq;
 	uint32		fingerprint;	/* of that log's id */
+	TimestampTz removals;
 	TimeLineID	timeline;		/* where and when the server gave the cursor */
 	XLogRecPtr	lsn;
 } StreamPosition;

@@ -18,8 +18,9 @@
  *   delivered, so a delivered log and its id survive a crash;
  * - a cursor from another timeline, or from ahead of this server's log, is
  *   checked by looking for the log delivered last;
- * - before retention removes logs, it records how far; a cursor that has not
- *   seen them is answered with "gap" (WF002), never by jumping.
+ * - when retention removes logs, it records how far and when; a cursor from
+ *   before that has not seen them all is answered with "gap" (WF002), never by
+ *   jumping.
  *
  * On a standby seen and the snapshot need not nest; the union is taken.  See
  * docs/decisions/0003-stream-order.md.
@@ -147,22 +148,25 @@ check_divergence(const ExecutionKey *key, const StreamPosition *position)
 			 errhint("Call tail() without a cursor to read the stream from its start.")));
 }
 
-/*
- * Has retention removed logs that the cursor has not seen?  Looked up with a
- * fresh snapshot, after the leaves are locked: what had gone by then is on
- * record by then.
- */
-static void
-check_gap(const ExecutionKey *key, const XactSet *seen)
+/* What retention has removed of an execution. */
+typedef struct Removals
+{
+	uint64		last_xact;		/* the greatest stamp among it; 0 if none has been */
+	TimestampTz last;			/* when it last did */
+} Removals;
+
+/* Look up what a snapshot shows of it. */
+static Removals
+find_removals(const ExecutionKey *key, Snapshot snapshot)
 {
 	Relation	table = table_open(wflog_table_oid(WFLOG_REMOVED_LOGS), AccessShareLock);
 	Relation	index = index_open(wflog_primary_key(table), AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	ScanKeyData scankey;
 	IndexScanDesc scan;
-	uint64		removed = 0;
+	Removals	removals = {0, 0};
 
+	snapshot = RegisterSnapshot(snapshot);
 	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   index->rd_indcollation[0], F_TEXTEQ,
 						   PointerGetDatum(cstring_to_text_with_len(key->id, key->len)));
@@ -170,22 +174,50 @@ check_gap(const ExecutionKey *key, const XactSet *seen)
 	index_rescan(scan, &scankey, 1, NULL, 0);
 	if (index_getnext_slot(scan, ForwardScanDirection, slot))
 	{
-		bool		isnull;
-
-		removed = U64FromFullTransactionId(DatumGetFullTransactionId(slot_getattr(slot, 2, &isnull)));
+		removals.last_xact =
+			U64FromFullTransactionId(DatumGetFullTransactionId(stream_attribute(slot, 2)));
+		removals.last = DatumGetTimestampTz(stream_attribute(slot, 3));
 	}
 	index_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, AccessShareLock);
 	table_close(table, AccessShareLock);
+	return removals;
+}
 
-	if (removed > 0 &&
-		(removed >= seen->xmax || (seen->count > 0 && seen->hidden[0] <= removed)))
+/*
+ * Has retention removed logs that the cursor's reader has not got?  Returns
+ * the "removals" of the cursors to be given.
+ *
+ * Asked with a fresh snapshot, after the leaves are locked: what had gone by
+ * then is on record by then.  A standby may not know yet of the removals that
+ * the cursor knows.
+ */
+static TimestampTz
+check_gap(const ExecutionKey *key, const StreamPosition *from)
+{
+	Removals	removals = find_removals(key, GetLatestSnapshot());
+	XactSet		seen = from->seen;
+
+	if (removals.last_xact == 0 || removals.last == from->removals ||
+		(RecoveryInProgress() && removals.last < from->removals))
+		return from->removals;
+
+	/* Of the transaction it stands in, the cursor has not seen all. */
+	if (from->inside)
+	{
+		XactSet		delivered = xact_set_clip(&from->batch, from->xact);
+
+		seen = xact_set_union(&from->seen, &delivered);
+	}
+	if (removals.last_xact >= seen.xmax ||
+		(seen.count > 0 && seen.hidden[0] <= removals.last_xact))
 		ereport(ERROR,
 				(errcode(ERRCODE_WFLOG_GAP),
 				 errmsg("logs after the cursor have been removed by retention"),
 				 errhint("Call tail() without a cursor to read the stream from the oldest log that is left.")));
+	return removals.last;
 }
 
 /* A call of tail() under way. */
@@ -308,20 +340,26 @@ wflog_tail(PG_FUNCTION_ARGS)
 							from.xact),
 					 errhint("Try again, or read from the server that gave the cursor.")));
 		scan = stream_scan_begin_inside(&state.key, from.xact, from.seq);
+	}
+	else
+		scan = stream_scan_begin(&state.key, &seen, &state.now);
+	state.position.removals = cursor ? check_gap(&state.key, &from) :
+		find_removals(&state.key, GetActiveSnapshot()).last;
+
+	if (from.inside)
+	{
 		deliver(&state, scan, &from.seen, &from.batch);
 		stream_scan_end(scan);
 		seen = xact_set_union(&from.seen, &from.batch);
+		scan = NULL;
+		if (state.rows < state.limit)
+			scan = stream_scan_begin(&state.key, &seen, &state.now);
 	}
-	if (state.rows < state.limit)
+	if (scan)
 	{
-		scan = stream_scan_begin(&state.key, &seen, &state.now);
-		if (cursor)
-			check_gap(&state.key, &seen);
 		deliver(&state, scan, &seen, &state.now);
 		stream_scan_end(scan);
 	}
-	else if (cursor)
-		check_gap(&state.key, &seen);
 
 	if (state.flush != InvalidXLogRecPtr)
 		XLogFlush(state.flush);
@@ -340,6 +378,7 @@ stream_cursor_after_snapshot(const ExecutionKey *key)
 	TupleTableSlot *slot;
 
 	server_position(&position.timeline, &position.lsn);
+	position.removals = find_removals(key, GetActiveSnapshot()).last;
 	slot = stream_last_log(key, &now);
 	if (slot)
 	{
