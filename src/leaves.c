@@ -120,15 +120,21 @@ LeafSet *
 leaf_set_get(void)
 {
 	Relation	parent = table_open(wflog_table_oid(WFLOG_LOG_ROWS), AccessShareLock);
-	Size		size;
-	LeafSet    *copy;
 
 	if (cached_set == NULL || cached_parent != RelationGetRelid(parent))
 		load_set(parent);
-	size = offsetof(LeafSet, leaves) + sizeof(Leaf) * cached_set->count;
-	copy = palloc(size);
-	memcpy(copy, cached_set, size);
 	table_close(parent, NoLock);
+	return leaf_set_copy(cached_set);
+}
+
+/* A copy in the current memory context. */
+LeafSet *
+leaf_set_copy(const LeafSet *set)
+{
+	Size		size = offsetof(LeafSet, leaves) + sizeof(Leaf) * set->count;
+	LeafSet    *copy = palloc(size);
+
+	memcpy(copy, set, size);
 	return copy;
 }
 
@@ -194,9 +200,20 @@ index_serves(Relation table, Relation index, LeafIndex which)
 	}
 }
 
-/* Find a leaf's indexes, and remember them for the next reader. */
+/* The attribute map from a leaf to our column order; NULL if it is the same. */
+static AttrMap *
+layout_map(Relation table)
+{
+	Relation	parent = table_open(wflog_table_oid(WFLOG_LOGS), AccessShareLock);
+	AttrMap    *map = wflog_attrmap_if_req(RelationGetDescr(table), RelationGetDescr(parent));
+
+	table_close(parent, NoLock);
+	return map;
+}
+
+/* Learn a leaf's layout and indexes, and remember them for the next reader. */
 static void
-find_indexes(Leaf *leaf, Relation table)
+learn_leaf(Leaf *leaf, Relation table)
 {
 	List	   *oids = RelationGetIndexList(table);
 	ListCell   *cell;
@@ -212,7 +229,8 @@ find_indexes(Leaf *leaf, Relation table)
 		index_close(index, AccessShareLock);
 	}
 	list_free(oids);
-	leaf->indexes_known = true;
+	leaf->same_layout = layout_map(table) == NULL;
+	leaf->known = true;
 
 	for (int i = 0; cached_set && i < cached_set->count; i++)
 		if (cached_set->leaves[i].relid == leaf->relid)
@@ -227,7 +245,6 @@ OpenLeaf
 leaf_open(Leaf *leaf, LeafIndex which)
 {
 	OpenLeaf	open;
-	Relation	parent;
 
 	open.table = table_open(leaf->relid, AccessShareLock);
 	if (open.table->rd_rel->relkind != RELKIND_RELATION)
@@ -236,8 +253,8 @@ leaf_open(Leaf *leaf, LeafIndex which)
 				 errmsg("partition \"%s\" is not an ordinary table",
 						RelationGetRelationName(open.table)),
 				 errhint("Detach it; wflog reads tables only.")));
-	if (!leaf->indexes_known)
-		find_indexes(leaf, open.table);
+	if (!leaf->known)
+		learn_leaf(leaf, open.table);
 	if (!OidIsValid(leaf->indexes[which]))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -249,9 +266,7 @@ leaf_open(Leaf *leaf, LeafIndex which)
 						index_columns[which][2] ? index_columns[which][2] : ""),
 				 errhint("CALL wflog.maintain() makes the indexes that are missing.")));
 	open.index = index_open(leaf->indexes[which], AccessShareLock);
-	parent = table_open(wflog_table_oid(WFLOG_LOGS), AccessShareLock);
-	open.map = wflog_attrmap_if_req(RelationGetDescr(open.table), RelationGetDescr(parent));
-	table_close(parent, NoLock);
+	open.map = leaf->same_layout ? NULL : layout_map(open.table);
 	return open;
 }
 

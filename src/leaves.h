@@ -27,7 +27,8 @@ typedef struct Leaf
 	bool		is_default;
 	TimestampTz lower;			/* inclusive; DT_NOBEGIN if unbounded */
 	TimestampTz upper;			/* exclusive; DT_NOEND if unbounded */
-	bool		indexes_known;
+	bool		known;			/* whether the rest is */
+	bool		same_layout;	/* columns as the parent has them */
 	Oid			indexes[LEAF_INDEX_COUNT];
 } Leaf;
 
@@ -47,6 +48,7 @@ typedef struct OpenLeaf
 } OpenLeaf;
 
 extern LeafSet *leaf_set_get(void);
+extern LeafSet *leaf_set_copy(const LeafSet *set);
 extern OpenLeaf leaf_open(Leaf *leaf, LeafIndex which);
 extern void leaf_close(OpenLeaf *open);
 

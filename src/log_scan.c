@@ -74,7 +74,15 @@ execution_key(const char *id, int len)
 	key.id = id;
 	key.len = len;
 	key.hash = wflog_execution_hash(id, len);
+	key.leaves = NULL;
 	return key;
+}
+
+/* The leaves to look into. */
+LeafSet *
+execution_leaves(const ExecutionKey *key)
+{
+	return key->leaves ? leaf_set_copy(key->leaves) : leaf_set_get();
 }
 
 /* A slot for rows in our column order. */
@@ -265,7 +273,7 @@ log_scan_begin(const ExecutionKey *key, const LogFilter *filter, ScanDirection d
 	scan->high = before ? Min(filter->end_time, before->created_at) : filter->end_time;
 	scan->after = after;
 	scan->before = before;
-	scan->leaves = leaf_set_get();
+	scan->leaves = execution_leaves(key);
 	scan->daily.leaves = scan->leaves->leaves;
 	scan->daily.count = scan->leaves->count;
 	if (scan->leaves->count > 0 && scan->leaves->leaves[scan->leaves->count - 1].is_default)
@@ -405,11 +413,35 @@ open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot sn
 	index_rescan(run->scan, &scankey, 1, NULL, 0);
 }
 
+/*
+ * Find out which leaves have anything of the execution, and keep to them from
+ * now on.  What is committed later, the active snapshot does not show anyway.
+ */
+void
+execution_find_leaves(ExecutionKey *key)
+{
+	LeafSet    *all = leaf_set_get();
+	LeafSet    *found = leaf_set_copy(all);
+
+	found->count = 0;
+	for (int i = 0; i < all->count; i++)
+	{
+		LeafRun		run = {0};
+
+		open_by_execution(&run, &all->leaves[i], key, GetActiveSnapshot(), false);
+		if (index_getnext_tid(run.scan, ForwardScanDirection) != NULL)
+			found->leaves[found->count++] = all->leaves[i];
+		close_leaf(&run);
+	}
+	pfree(all);
+	key->leaves = found;
+}
+
 /* Count all of an execution's logs, by the index that knows the id itself. */
 static int64
 count_all(const ExecutionKey *key)
 {
-	LeafSet    *leaves = leaf_set_get();
+	LeafSet    *leaves = execution_leaves(key);
 	int64		count = 0;
 
 	for (int i = 0; i < leaves->count; i++)
@@ -446,7 +478,7 @@ log_count(const ExecutionKey *key, const LogFilter *filter)
 void
 log_visit_all(const ExecutionKey *key, const LogFilter *filter, LogVisitor visit, void *arg)
 {
-	LeafSet    *leaves = leaf_set_get();
+	LeafSet    *leaves = execution_leaves(key);
 	bool		needs_row = log_filter_needs_row(filter, false, false);
 
 	for (int i = 0; i < leaves->count; i++)

@@ -14,17 +14,23 @@
 #include "filter.h"
 #include "leaves.h"
 
-/* Whose logs, by id and its hash. */
+/*
+ * Whose logs, by id and its hash; and in which leaves they are, if that has
+ * been found out, which pays where an execution is read more than once.
+ */
 typedef struct ExecutionKey
 {
 	const char *id;
 	int			len;
 	int64		hash;
+	const LeafSet *leaves;		/* NULL: any */
 } ExecutionKey;
 
 typedef struct LogScan LogScan;
 
 extern ExecutionKey execution_key(const char *id, int len);
+extern void execution_find_leaves(ExecutionKey *key);
+extern LeafSet *execution_leaves(const ExecutionKey *key);
 extern bool slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key);
 extern TupleTableSlot *log_slot_create(void);
 

@@ -204,6 +204,7 @@ wflog_logs_json(PG_FUNCTION_ARGS)
 	StringInfoData buf;
 
 	require_execution(fcinfo, ARG_EXECUTION_ID, &execution);
+	execution_find_leaves(&execution.key);
 	request = page_request(fcinfo, execution.key.hash);
 	whole = !request.after_cursor && !request.before_cursor;
 	if (bool_arg(fcinfo, ARG_FROM_END, false))

@@ -101,6 +101,7 @@ wflog_recent_logs(PG_FUNCTION_ARGS)
 		WflogExecution *latest = linitial(executions);
 		ExecutionKey key = execution_key(latest->execution_id, strlen(latest->execution_id));
 
+		execution_find_leaves(&key);
 		json_execution(&buf, latest);
 		json_literal(&buf, ",\"logs\":");
 		write_last_logs(&buf, &key, limit);
@@ -184,6 +185,7 @@ wflog_execution(PG_FUNCTION_ARGS)
 	StringInfoData buf;
 
 	require_execution(fcinfo, 0, &execution);
+	execution_find_leaves(&execution.key);
 	json_begin(&buf);
 	if (execution.registered)
 	{

@@ -72,12 +72,10 @@ stream_xact(TupleTableSlot *slot)
 	return U64FromFullTransactionId(DatumGetFullTransactionId(stream_attribute(slot, Anum_log_xact)));
 }
 
-/* Open every leaf that has anything in it. */
+/* Open every leaf of a set that has anything in it. */
 static void
-open_leaves(StreamScan *scan)
+open_leaves(StreamScan *scan, LeafSet *set)
 {
-	LeafSet    *set = leaf_set_get();
-
 	scan->leaves = palloc0(sizeof(LeafStream) * set->count);
 	for (int i = 0; i < set->count; i++)
 	{
@@ -183,14 +181,14 @@ precedes(TupleTableSlot *a, TupleTableSlot *b)
 }
 
 static StreamScan *
-new_scan(const ExecutionKey *key)
+new_scan(const ExecutionKey *key, LeafSet *leaves)
 {
 	StreamScan *scan = palloc0(sizeof(StreamScan));
 
 	scan->key = *key;
 	scan->own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 	scan->after_seq = PG_INT32_MIN;
-	open_leaves(scan);
+	open_leaves(scan, leaves);
 	return scan;
 }
 
@@ -201,7 +199,7 @@ new_scan(const ExecutionKey *key)
 StreamScan *
 stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *now)
 {
-	StreamScan *scan = new_scan(key);
+	StreamScan *scan = new_scan(key, leaf_set_get());
 
 	scan->now = *now;
 	scan->check_now = true;
@@ -217,7 +215,7 @@ stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *n
 StreamScan *
 stream_scan_begin_inside(const ExecutionKey *key, uint64 xact, int32 after_seq)
 {
-	StreamScan *scan = new_scan(key);
+	StreamScan *scan = new_scan(key, leaf_set_get());
 
 	scan->targets = palloc(sizeof(uint64));
 	scan->targets[0] = xact;
@@ -290,7 +288,7 @@ stream_scan_end(StreamScan *scan)
 TupleTableSlot *
 stream_last_log(const ExecutionKey *key, const XactSet *now)
 {
-	StreamScan *scan = new_scan(key);
+	StreamScan *scan = new_scan(key, execution_leaves(key));
 	LeafStream *last = NULL;
 	TupleTableSlot *result = NULL;
 	ScanKeyData keys[MAX_KEYS];
