@@ -64,12 +64,12 @@ plain_length(const unsigned char *data, int len)
 void
 json_string(StringInfo buf, const char *data, int len)
 {
-	appendStringInfoCharMacro(buf, '"');
+	json_literal(buf, "\"");
 	while (len > 0)
 	{
 		int			plain = plain_length((const unsigned char *) data, len);
 
-		appendBinaryStringInfo(buf, data, plain);
+		json_bytes(buf, data, plain);
 		data += plain;
 		len -= plain;
 		if (len == 0)
@@ -103,7 +103,7 @@ json_string(StringInfo buf, const char *data, int len)
 		data++;
 		len--;
 	}
-	appendStringInfoCharMacro(buf, '"');
+	json_literal(buf, "\"");
 }
 
 /* A C string, or null. */
@@ -180,7 +180,7 @@ json_time(StringInfo buf, TimestampTz time)
 	put_digits(text + 15, seconds / 60 % 60, 2);
 	put_digits(text + 18, seconds % 60, 2);
 	put_digits(text + 21, rest % USECS_PER_SEC, 6);
-	appendBinaryStringInfo(buf, text, sizeof(text) - 1);
+	json_literal(buf, text);
 }
 
 /* A UUID. */
@@ -200,7 +200,7 @@ json_uuid(StringInfo buf, const pg_uuid_t *uuid)
 		*at++ = digits[uuid->data[i] & 0x0F];
 	}
 	*at++ = '"';
-	appendBinaryStringInfo(buf, text, at - text);
+	json_bytes(buf, text, at - text);
 }
 
 /* A span of time in ISO 8601, as PT1H2M3.5S. */

@@ -22,8 +22,19 @@ extern void json_time(StringInfo buf, TimestampTz time);
 extern void json_uuid(StringInfo buf, const pg_uuid_t *uuid);
 extern void json_iso_duration(StringInfo buf, int64 microseconds);
 
+/* Appends bytes; inline, because most are short and of constant length. */
+static inline void
+json_bytes(StringInfo buf, const char *data, int len)
+{
+	if (unlikely(buf->len + len >= buf->maxlen))
+		enlargeStringInfo(buf, len);
+	memcpy(buf->data + buf->len, data, len);
+	buf->len += len;
+	buf->data[buf->len] = '\0';
+}
+
 /* Writes the text literally: a constant such as "\"key\":". */
-#define json_literal(buf, text) appendBinaryStringInfo(buf, text, sizeof(text) - 1)
+#define json_literal(buf, text) json_bytes(buf, text, sizeof(text) - 1)
 
 /* log_json.c: a log as LogEntry */
 extern void json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail);

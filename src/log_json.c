@@ -17,7 +17,7 @@
 #include "utils/numeric.h"
 
 /* A text column, with the comma and key in front; nothing if it is null. */
-static void
+static inline void
 text_field(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum, const char *key, int key_len)
 {
 	Datum		value = slot->tts_values[attnum - 1];
@@ -26,18 +26,18 @@ text_field(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum, const char *
 	if (slot->tts_isnull[attnum - 1])
 		return;
 	whole = DatumGetTextPP(value);
-	appendBinaryStringInfo(buf, key, key_len);
+	json_bytes(buf, key, key_len);
 	json_string(buf, VARDATA_ANY(whole), VARSIZE_ANY_EXHDR(whole));
 	if ((Pointer) whole != DatumGetPointer(value))
 		pfree(whole);
 }
 
-static void
+static inline void
 int_field(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum, const char *key, int key_len)
 {
 	if (slot->tts_isnull[attnum - 1])
 		return;
-	appendBinaryStringInfo(buf, key, key_len);
+	json_bytes(buf, key, key_len);
 	json_int(buf, DatumGetInt32(slot->tts_values[attnum - 1]));
 }
 
@@ -62,12 +62,12 @@ jsonb_value(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum)
 		pfree(json);
 }
 
-static void
+static inline void
 jsonb_field(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum, const char *key, int key_len)
 {
 	if (slot->tts_isnull[attnum - 1])
 		return;
-	appendBinaryStringInfo(buf, key, key_len);
+	json_bytes(buf, key, key_len);
 	jsonb_value(buf, slot, attnum);
 }
 
