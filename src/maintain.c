@@ -104,6 +104,12 @@ wflog_enter_owner(WflogCaller *caller)
 	wflog_pin_setting("datestyle", "ISO, YMD");
 	wflog_pin_setting("default_tablespace", "");
 	wflog_pin_setting("jit", "off");
+
+	/*
+	 * Our queries that order want the index that does.  Taking the columns of
+	 * a key for independent, the planner expects too few rows to care.
+	 */
+	wflog_pin_setting("enable_sort", "off");
 }
 
 /* End the transaction and begin another, unless it is somebody else's. */

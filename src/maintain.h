@@ -78,11 +78,11 @@ extern bool wflog_create_leaves(WflogRun *run);
 #define WFLOG_WITH_KEPT \
 	"WITH RECURSIVE present AS (" \
 	"  (SELECT l.execution_id, l.execution_hash FROM %1$s l" \
-	"   WHERE l.execution_id > $1 ORDER BY l.execution_id LIMIT 1) " \
+	"   WHERE l.execution_id ~>~ $1 ORDER BY l.execution_id USING ~<~ LIMIT 1) " \
 	"  UNION ALL" \
 	"  SELECT n.execution_id, n.execution_hash FROM present p, LATERAL (" \
 	"    SELECT l.execution_id, l.execution_hash FROM %1$s l" \
-	"    WHERE l.execution_id > p.execution_id ORDER BY l.execution_id LIMIT 1) n), " \
+	"    WHERE l.execution_id ~>~ p.execution_id ORDER BY l.execution_id USING ~<~ LIMIT 1) n), " \
 	"kept AS (" \
 	"  SELECT p.execution_id, p.execution_hash, coalesce(w.keep_days, t.keep_days, $3) AS days," \
 	"    $2 - least(coalesce(w.keep_days, t.keep_days, $3), 365000) * interval '24 hours' AS cutoff" \

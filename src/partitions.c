@@ -207,7 +207,8 @@ typedef struct Missing
  * default leaf, and row level security.  The result is in the run's memory.
  *
  * An index is the same when its definition is, from USING on; only its own
- * name and its table's stand before that.
+ * name and its table's stand before that.  It is called like the one it
+ * follows, unless that name is taken.
  */
 static List *
 find_missing(WflogRun *run, Datum *relids, int count)
@@ -219,11 +220,12 @@ find_missing(WflogRun *run, Datum *relids, int count)
 	MemoryContext old;
 	uint64		rows = wflog_query(
 		"WITH leaves AS ("
-		"  SELECT t.oid, format('%I.%I', n.nspname, t.relname) AS name, t.relrowsecurity"
+		"  SELECT t.oid, t.relname, n.oid AS schema, format('%I.%I', n.nspname, t.relname) AS name,"
+		"    t.relrowsecurity"
 		"  FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
 		"  WHERE t.oid = ANY ($1) AND t.relkind = 'r'),"
 		"indexes AS ("
-		"  SELECT i.indrelid, i.indexrelid, i.indisunique, i.indisprimary,"
+		"  SELECT i.indrelid, x.relname, i.indisunique, i.indisprimary,"
 		"    pg_get_constraintdef(c.oid) AS constraint_definition,"
 		"    coalesce(s.spcname::text, '') AS tablespace,"
 		"    substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ',"
@@ -239,10 +241,14 @@ find_missing(WflogRun *run, Datum *relids, int count)
 		"    AND i.indrelid = ANY ($1 || 'wflog.workflow_execution_logs_default'::regclass::oid)) "
 		"SELECT l.name, CASE WHEN p.constraint_definition IS NOT NULL"
 		"    THEN format('ALTER TABLE %s ADD %s', l.name, p.constraint_definition)"
-		"    ELSE format('CREATE %sINDEX ON %s %s', CASE WHEN p.indisunique THEN 'UNIQUE ' END,"
-		"      l.name, p.definition) END, p.tablespace "
+		"    ELSE format('CREATE %sINDEX %s ON %s %s', CASE WHEN p.indisunique THEN 'UNIQUE ' END,"
+		"      n.name, l.name, p.definition) END, p.tablespace "
 		"FROM leaves l"
-		"  JOIN indexes p ON p.indrelid = 'wflog.workflow_execution_logs_default'::regclass "
+		"  JOIN indexes p ON p.indrelid = 'wflog.workflow_execution_logs_default'::regclass"
+		"  LEFT JOIN LATERAL (SELECT quote_ident(w.wanted) AS name"
+		"    FROM (SELECT replace(p.relname, 'workflow_execution_logs_default', l.relname)::name AS wanted) w"
+		"    WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.relname = w.wanted"
+		"      AND c.relnamespace = l.schema)) n ON true "
 		"WHERE NOT EXISTS ("
 		"  SELECT FROM indexes o WHERE o.indrelid = l.oid AND o.indisunique = p.indisunique"
 		"    AND o.indisprimary = p.indisprimary AND o.definition = p.definition) "

@@ -22,7 +22,7 @@
  * miss a row.
  *
  * Which executions a leaf holds is read by skipping along the index on
- * execution_id, one probe an execution; their extents by one more probe each
+ * execution_id (in the order of bytes, as it has it), one probe an execution; their extents by one more probe each
  * in the index on (execution_hash, xact, seq).  Neither depends on how many
  * logs there are.  A scan of the leaf would.
  *
@@ -332,11 +332,11 @@ empty_leaf(WflogRun *run, void *arg)
 		return;
 	wflog_command("INSERT INTO wflog.removed_logs AS r (execution_id, last_xact) "
 				  "WITH RECURSIVE present AS ("
-				  "  (SELECT l.execution_id, l.execution_hash FROM %1$s l ORDER BY l.execution_id LIMIT 1)"
+				  "  (SELECT l.execution_id, l.execution_hash FROM %1$s l ORDER BY l.execution_id USING ~<~ LIMIT 1)"
 				  "  UNION ALL"
 				  "  SELECT n.execution_id, n.execution_hash FROM present p, LATERAL ("
 				  "    SELECT l.execution_id, l.execution_hash FROM %1$s l"
-				  "    WHERE l.execution_id > p.execution_id ORDER BY l.execution_id LIMIT 1) n) "
+				  "    WHERE l.execution_id ~>~ p.execution_id ORDER BY l.execution_id USING ~<~ LIMIT 1) n) "
 				  "SELECT p.execution_id, (SELECT l.xact FROM %1$s l"
 				  "  WHERE l.execution_hash = p.execution_hash AND l.execution_id = p.execution_id"
 				  "  ORDER BY l.xact DESC LIMIT 1) FROM present p "

@@ -59,9 +59,15 @@ SELECT l.day, c.relowner = p.relowner AS owner, c.relacl, c.relrowsecurity AS rl
     (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid) AS indexes,
     (SELECT string_agg(t.tgname || ' ' || t.tgenabled::text, ', ') FROM pg_trigger t WHERE t.tgrelid = c.oid) AS triggers,
     (SELECT count(*) FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS member,
-    (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c') AS checks
+    (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c')
+        = (SELECT count(*) FROM pg_constraint k WHERE k.conrelid = p.oid AND k.contype = 'c') AS same_checks
 FROM leaves l JOIN pg_class c USING (oid), pg_class p
 WHERE p.oid = 'wflog.workflow_execution_logs'::regclass ORDER BY 1;
+
+-- indexes are called like those of the default leaf
+SELECT l.day, string_agg(replace(x.relname, l.name, ''), ' ' ORDER BY x.relname) AS indexes
+FROM leaves l JOIN pg_index i ON i.indrelid = l.oid JOIN pg_class x ON x.oid = i.indexrelid
+WHERE l.day IN ('+0', 'default') GROUP BY 1;
 
 -- bounds are UTC whatever the session says; rows of today go to today's leaf
 SET timezone = 'Asia/Kolkata';
@@ -80,16 +86,21 @@ RESET datestyle;
 SELECT ((now() AT TIME ZONE 'UTC')::date - 100)::text || ' 00:00+00' AS lower, ((now() AT TIME ZONE 'UTC')::date - 90)::text || ' 00:00+00' AS upper \gset
 CREATE TABLE wflog.handmade PARTITION OF wflog.workflow_execution_logs_rows FOR VALUES FROM (:'lower') TO (:'upper');
 CALL wflog.maintain(200);
-SELECT replace(regexp_replace(indexdef, '.* USING', 'USING'), 'wflog.', '') AS index FROM pg_indexes WHERE tablename = 'handmade' ORDER BY 1;
+CREATE VIEW definitions AS
+    SELECT tablename, regexp_replace(indexdef, 'INDEX .* USING', 'INDEX USING') AS definition FROM pg_indexes WHERE schemaname = 'wflog';
+SELECT count(*) FROM definitions WHERE tablename = 'handmade';
+SELECT definition FROM definitions WHERE tablename = 'workflow_execution_logs_default'
+EXCEPT SELECT definition FROM definitions WHERE tablename = 'handmade';
 SELECT relrowsecurity FROM pg_class WHERE oid = 'wflog.handmade'::regclass;
 DROP TABLE wflog.handmade;
 -- and one that has lost an index
 SELECT name FROM leaves WHERE day = '+0' \gset
 SELECT indexrelid::regclass AS index FROM pg_index
-WHERE indrelid = ('wflog.' || :'name')::regclass AND pg_get_indexdef(indexrelid) LIKE '% (execution_id)' \gset
+WHERE indrelid = ('wflog.' || :'name')::regclass AND pg_get_indexdef(indexrelid) LIKE '% (execution_id%' \gset
 DROP INDEX :index;
+SELECT count(*) FROM definitions WHERE tablename = :'name';
 CALL wflog.maintain();
-SELECT count(*) FROM pg_indexes WHERE tablename = :'name';
+SELECT count(*) FROM definitions WHERE tablename = :'name';
 
 -- options of the default leaf are taken over, default privileges are not
 CREATE ROLE regress_grantee;
