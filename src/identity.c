@@ -153,7 +153,7 @@ current_claims(void)
 	return &claims;
 }
 
-/* The user's id: the subject of the claims, or the login role's name. */
+/* The user's id: the subject of the claims, or the login role's name.  An empty one is nobody's. */
 char *
 wflog_current_uid(void)
 {
@@ -161,7 +161,7 @@ wflog_current_uid(void)
 	{
 		const Claims *now = current_claims();
 
-		return now->sub ? pstrdup(now->sub) : NULL;
+		return now->sub && now->sub[0] != '\0' ? pstrdup(now->sub) : NULL;
 	}
 	return GetUserNameFromId(identity_role(), true);
 }
