@@ -84,16 +84,16 @@ sub measure_disk
 	my $sizes = sub {
 		my ($tables, $logs) = @_;
 		return map { [ split /\t/ ] } split /\n/, $cluster->sql(qq{
-			WITH t AS ($tables), n AS (SELECT count(*) AS n FROM $logs)
-			SELECT CASE WHEN i.indexrelid IS NULL THEN 'heap'
-			            WHEN i.indisprimary THEN 'primary key'
-			            ELSE regexp_replace(pg_get_indexdef(i.indexrelid), '.* USING ', '') END,
-			       round(sum(CASE WHEN i.indexrelid IS NULL THEN pg_table_size(t.relid)
-			                      ELSE pg_relation_size(i.indexrelid) END) / min(n), 1)
-			FROM n, t LEFT JOIN LATERAL (
-			  SELECT indexrelid, indisprimary FROM pg_index WHERE indrelid = t.relid
-			  UNION ALL SELECT NULL, false) AS i ON true
-			GROUP BY ROLLUP (1) ORDER BY 1 = 'heap' DESC, 1 IS NULL, 1});
+			WITH t AS ($tables), n AS (SELECT count(*) AS n FROM $logs),
+			parts AS (
+			  SELECT 'heap' AS part, pg_table_size(relid) AS bytes FROM t
+			  UNION ALL
+			  SELECT CASE WHEN indisprimary THEN 'primary key, ' ELSE '' END
+			           || regexp_replace(pg_get_indexdef(indexrelid), '.* USING ', ''),
+			         pg_relation_size(indexrelid)
+			  FROM pg_index JOIN t ON indrelid = relid)
+			SELECT part, round(sum(bytes) / min(n), 1) FROM parts, n
+			GROUP BY ROLLUP (part) ORDER BY part IS NULL, part <> 'heap', part});
 	};
 
 	for my $side ([ 'S1', "SELECT 's1.workflow_execution_logs'::regclass::oid AS relid",

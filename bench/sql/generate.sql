@@ -3,11 +3,11 @@
 CREATE SCHEMA bench;
 
 CREATE FUNCTION bench.eid(n bigint) RETURNS varchar LANGUAGE sql IMMUTABLE AS
-  $$ SELECT md5('execution ' || n)::uuid::varchar $$;
+  $$ SELECT md5('execution ' || n::text)::uuid::varchar $$;
 
 -- Workflows have numbers 0 to 99, ten for each of ten users.
 CREATE FUNCTION bench.user_id(workflow bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
-  $$ SELECT md5('user ' || workflow % 10)::uuid $$;
+  $$ SELECT md5('user ' || (workflow % 10)::text)::uuid $$;
 
 -- What log number n of an execution's stream says, whoever writes it.
 CREATE FUNCTION bench.entries(lo bigint, hi bigint)

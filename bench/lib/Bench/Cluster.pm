@@ -89,6 +89,9 @@ sub start
 	  or die "the server does not start, see $self->{dir}/log:\n" . `tail -20 '$self->{dir}/log'`;
 	$self->{running} = 1;
 	$self->{owner_pid} = $$;
+	($self->{postmaster}) = slurp("$self->{pgdata}/postmaster.pid") =~ /^(\d+)/;
+	sleep 1;
+	$self->{idle_children} = $self->children;
 	return;
 }
 
@@ -199,13 +202,33 @@ sub cost
 	};
 }
 
-# CPU seconds of all backends that have ended, as the postmaster counts them.
+sub slurp
+{
+	my ($file) = @_;
+	open my $in, '<', $file or die "$file: $!\n";
+	local $/;
+	return scalar <$in>;
+}
+
+# Processes of the server.
+sub children
+{
+	my ($self) = @_;
+	return scalar split q{ }, slurp("/proc/$self->{postmaster}/task/$self->{postmaster}/children");
+}
+
+# CPU seconds of all backends that have ended, as the postmaster counts them;
+# waits until it has seen the end of every session.
 sub ended_cpu
 {
 	my ($self) = @_;
-	my ($pid) = split /\n/, do { local (@ARGV, $/) = "$self->{pgdata}/postmaster.pid"; <> };
-	my $stat = do { local (@ARGV, $/) = "/proc/$pid/stat"; <> };
 
+	for (1 .. 100)
+	{
+		last if $self->children <= $self->{idle_children};
+		select undef, undef, undef, 0.02;
+	}
+	my $stat = slurp("/proc/$self->{postmaster}/stat");
 	$stat =~ s/.*\) //s;
 	my @field = split q{ }, $stat;
 	return ($field[13] + $field[14]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
