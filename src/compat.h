@@ -25,6 +25,11 @@
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
+/* 18 has the attribute in front of the declaration, under this name. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* 17 renamed the backend's lock and data of the transaction machinery. */
 #if PG_VERSION_NUM < 170000
 #define TransamVariables ShmemVariableCache

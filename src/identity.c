@@ -33,6 +33,7 @@
 #include "execution.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -381,9 +382,13 @@ wflog_can_administer(PG_FUNCTION_ARGS)
 
 /*
  * The policies' predicates answer for each row of a scan, so their answers
- * are kept for the statement: for who asks (an expression may outlive a SET
- * ROLE) under one snapshot (the owner may change between statements, or the
- * change be undone with a subtransaction).
+ * are kept.  In a plan that scans rows, for as long as the plan runs: the
+ * snapshot is one then, and who asks is looked at again for each row and, as
+ * far as the claims go, each time the client has had its say (a cursor may
+ * outlive a SET).  An expression without a row may be kept by PL/pgSQL for
+ * the transaction; there everything the answer depends on is compared: also
+ * the snapshot, as the owner may change between statements, and the
+ * subtransaction, as that change may be undone.
  */
 typedef struct CachedAnswer
 {
@@ -410,6 +415,8 @@ typedef struct CachedAnswer
 typedef struct AnswerCache
 {
 	MemoryContext context;		/* of everything below */
+	bool		in_scan;		/* the argument is a column */
+	TimestampTz message_at;		/* when the client's message came */
 	bool		gateway;
 	Oid			user;
 	Oid			identity;
@@ -467,8 +474,11 @@ copy_snapshot(SnapshotData *copy, Snapshot snapshot)
 static inline bool
 cache_is_current(const AnswerCache *cache, Snapshot snapshot)
 {
-	if (cache->user != GetUserId() || cache->identity != identity_role() ||
-		cache->subxact != GetCurrentSubTransactionId() ||
+	if (cache->user != GetUserId() || cache->identity != identity_role())
+		return false;
+	if (cache->in_scan)
+		return cache->message_at == GetCurrentStatementStartTimestamp();
+	if (cache->subxact != GetCurrentSubTransactionId() ||
 		!same_snapshot(&cache->snapshot, snapshot))
 		return false;
 	if (cache->gateway)
@@ -492,6 +502,7 @@ start_cache(FmgrInfo *flinfo, Snapshot snapshot)
 		cache = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(AnswerCache));
 		cache->context = AllocSetContextCreate(flinfo->fn_mcxt, "wflog policy answers",
 											   ALLOCSET_DEFAULT_SIZES);
+		cache->in_scan = flinfo->fn_expr && contain_var_clause(flinfo->fn_expr);
 		flinfo->fn_extra = cache;
 	}
 	else
@@ -506,7 +517,9 @@ start_cache(FmgrInfo *flinfo, Snapshot snapshot)
 	cache->sees_all = wflog_sees_all();
 	cache->uid = wflog_current_uid();
 	cache->answers = answers_create(cache->context, 64, NULL);
-	copy_snapshot(&cache->snapshot, snapshot);
+	if (!cache->in_scan)
+		copy_snapshot(&cache->snapshot, snapshot);
+	cache->message_at = GetCurrentStatementStartTimestamp();
 	MemoryContextSwitchTo(saved);
 	cache->identity = identity_role();
 	cache->subxact = GetCurrentSubTransactionId();

@@ -58,7 +58,7 @@ extern void wflog_row_set_numeric(WflogRow *row, const WflogField *field, Numeri
 extern void wflog_row_set_boolean(WflogRow *row, const WflogField *field, bool value);
 extern void wflog_row_set_object(WflogRow *row, const WflogField *field, Jsonb *object);
 extern void wflog_row_set_datum(WflogRow *row, const WflogField *field, Datum value);
-extern void wflog_row_wrong_type(const WflogField *field, const char *text, size_t len) pg_attribute_noreturn();
+pg_noreturn extern void wflog_row_wrong_type(const WflogField *field, const char *text, size_t len);
 extern void wflog_row_finish(WflogRow *row);
 
 /* ---- batch.c ---- */
