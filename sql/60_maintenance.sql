@@ -1,5 +1,5 @@
 /*
- * Partitions and retention (src/maintain.c, src/partitions.c,
+ * Partitions and retention (src/maintain.c, src/partitions.c, src/make_leaf.c,
  * src/retention.c, src/preview.c).
  */
 CREATE PROCEDURE wflog.maintain(retention_days pg_catalog.int4 DEFAULT NULL)

@@ -5,7 +5,7 @@
  *
  * A run goes through these steps, each idempotent:
  *
- *	1. partitions.c: leaves that lack an index or row level security get it;
+ *	1. make_leaf.c: leaves that lack an index or row level security get it;
  *	2. retention.c: rows of the default leaf that are due are deleted;
  *	3. partitions.c: what is left there moves to leaves of its own, and leaves
  *	   are made ahead of time;

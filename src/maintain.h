@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * maintain.h
- *	  Declarations shared by maintain.c, partitions.c, preview.c and
- *	  retention.c.
+ *	  Declarations shared by maintain.c, make_leaf.c, partitions.c,
+ *	  preview.c and retention.c.
  *
  * The procedure maintain() and the background worker call wflog_maintain();
  * the steps it runs are declared here one by one.
@@ -45,6 +45,15 @@ typedef struct WflogLeaf
 	TimestampTz to;
 } WflogLeaf;
 
+/* A leaf to be made. */
+typedef struct WflogNewLeaf
+{
+	TimestampTz from;
+	TimestampTz to;
+	char		relname[NAMEDATALEN];
+	char	   *name;			/* quoted and qualified */
+} WflogNewLeaf;
+
 typedef void (*WflogStep) (WflogRun *run, void *arg);
 
 /* ---- maintain.c ---- */
@@ -65,8 +74,13 @@ extern Datum wflog_result(uint64 row, int column, bool *isnull);
 /* ---- partitions.c ---- */
 
 extern List *wflog_leaves(void);
-extern void wflog_complete_leaves(WflogRun *run);
+extern char *wflog_bound(TimestampTz time);
 extern bool wflog_create_leaves(WflogRun *run);
+
+/* ---- make_leaf.c ---- */
+
+extern void wflog_make_leaf(WflogRun *run, void *arg);
+extern void wflog_complete_leaves(WflogRun *run);
 
 /* ---- retention.c ---- */
 
