@@ -4,7 +4,7 @@ WITH l AS MATERIALIZED (
          coalesce(user_friendly_message, message) AS message
   FROM s1.workflow_execution_logs WHERE execution_id = EXECUTION)
 SELECT json_build_object(
-  'execution_id', EXECUTION,
+  'execution_id', EXECUTION::text,
   'total_logs', (SELECT count(*) FROM l),
   'log_levels', (SELECT json_object_agg(lower(level::text), n)
                  FROM (SELECT level, count(*) AS n FROM l GROUP BY level) AS s),
