@@ -97,6 +97,23 @@ INSERT INTO attempts (login, claims, become, statements, expected, description) 
 ('regress_monitor', NULL, NULL, ARRAY[$$INSERT INTO wflog.secrets VALUES ('x', '')$$], '42501 new row violates row-level security policy for table "secrets"', 'pg_write_all_data writes no keys'),
 
 /*
+ * Deleting is guarded by policy as well, should somebody grant more.
+ */
+('regress_super', NULL, NULL, ARRAY['GRANT DELETE ON ALL TABLES IN SCHEMA wflog TO wflog_writer', 'SET LOCAL SESSION AUTHORIZATION regress_writer', 'DELETE FROM wflog.workflow_execution_logs'], '0 rows', 'a writer who was granted DELETE deletes no logs'),
+('regress_super', NULL, NULL, ARRAY['GRANT DELETE ON ALL TABLES IN SCHEMA wflog TO wflog_writer', 'SET LOCAL SESSION AUTHORIZATION regress_writer', 'DELETE FROM wflog.workflow_executions'], '0 rows', 'nor executions'),
+('regress_super', NULL, NULL, ARRAY['GRANT DELETE ON ALL TABLES IN SCHEMA wflog TO wflog_writer', 'SET LOCAL SESSION AUTHORIZATION regress_writer', 'DELETE FROM wflog.workflows'], '0 rows', 'nor workflows'),
+('regress_super', NULL, NULL, ARRAY['GRANT INSERT ON ALL TABLES IN SCHEMA wflog TO wflog_reader', 'SET LOCAL SESSION AUTHORIZATION regress_alice', $$INSERT INTO wflog.workflow_execution_logs (execution_id, message) VALUES ('a1', 'x')$$],
+    '42501 new row violates row-level security policy for table "workflow_execution_logs"', 'a reader who was granted INSERT inserts nothing'),
+('regress_super', NULL, NULL, ARRAY['GRANT UPDATE ON ALL TABLES IN SCHEMA wflog TO wflog_reader', 'SET LOCAL SESSION AUTHORIZATION regress_alice', $$UPDATE wflog.workflow_execution_logs SET message = 'x'$$], '0 rows', 'or UPDATE, updates nothing'),
+('regress_super', NULL, NULL, ARRAY['GRANT UPDATE ON ALL TABLES IN SCHEMA wflog TO wflog_reader', 'SET LOCAL SESSION AUTHORIZATION regress_alice', $$UPDATE wflog.workflows SET name = 'x'$$], '0 rows', 'not even his workflows'),
+('regress_super', NULL, NULL, ARRAY['GRANT UPDATE ON ALL TABLES IN SCHEMA wflog TO wflog_reader', 'SET LOCAL SESSION AUTHORIZATION regress_alice', $$UPDATE wflog.workflow_executions SET status = 'FAILED'$$], '0 rows', 'nor his executions'),
+('regress_super', NULL, NULL, ARRAY['GRANT EXECUTE ON ALL ROUTINES IN SCHEMA wflog TO wflog_writer', 'SET LOCAL SESSION AUTHORIZATION regress_writer', 'CALL wflog.maintain()'], '42501 permission denied for maintenance', 'maintain() asks itself'),
+('regress_super', NULL, NULL, ARRAY['GRANT EXECUTE ON ALL ROUTINES IN SCHEMA wflog TO wflog_writer', 'SET LOCAL SESSION AUTHORIZATION regress_writer', 'SELECT count(*) FROM wflog.retention_preview()'], '42501 permission denied for maintenance', 'retention_preview() too'),
+('regress_writer', NULL, NULL, ARRAY['SELECT wflog.can_write() || '' '' || wflog.can_administer()'], 'true false', 'the predicates for a writer'),
+('regress_admin', NULL, NULL, ARRAY['SELECT wflog.can_write() || '' '' || wflog.can_administer()'], 'true true', 'the predicates for an admin'),
+('regress_alice', NULL, NULL, ARRAY['SELECT wflog.can_write() || '' '' || wflog.can_administer()'], 'false false', 'the predicates for a reader'),
+
+/*
  * Leaves named directly.
  */
 ('regress_alice', NULL, NULL, ARRAY['SELECT count(*) FROM ' || :'leaf'], '42501', 'a reader names no leaf'),
@@ -107,7 +124,8 @@ INSERT INTO attempts (login, claims, become, statements, expected, description) 
 ('regress_alice', NULL, NULL, ARRAY['SELECT count(*) FROM wflog.workflow_execution_logs_default'], '42501', 'nor the default leaf'),
 ('regress_alice', NULL, NULL, ARRAY['SELECT count(*) FROM wflog.workflow_execution_logs_rows'], '42501', 'nor the partition of rows'),
 ('regress_monitor', NULL, NULL, ARRAY['SELECT count(*) FROM ' || :'leaf'], '0', 'pg_read_all_data sees nothing in a leaf'),
-('regress_monitor', NULL, NULL, ARRAY['SELECT count(*) FROM wflog.workflow_execution_logs_default'], '0', 'nor in the default leaf'),
+('regress_writer', NULL, NULL, ARRAY[$$SELECT wflog.log('a1', 'far', created_at => '2999-01-01')$$, 'SET LOCAL SESSION AUTHORIZATION regress_super', 'SELECT count(*) FROM wflog.workflow_execution_logs_default'], '1', 'what has no leaf is in the default leaf'),
+('regress_writer', NULL, NULL, ARRAY[$$SELECT wflog.log('a1', 'far', created_at => '2999-01-01')$$, 'SET LOCAL SESSION AUTHORIZATION regress_monitor', 'SELECT count(*) FROM wflog.workflow_execution_logs_default'], '0', 'and pg_read_all_data sees nothing there'),
 ('regress_monitor', NULL, NULL, ARRAY['SELECT count(*) FROM wflog.workflow_execution_logs_rows'], '0', 'nor in the partition of rows'),
 ('regress_monitor', NULL, NULL, ARRAY['DELETE FROM ' || :'leaf'], '0 rows', 'pg_write_all_data deletes nothing in a leaf'),
 ('regress_monitor', NULL, NULL, ARRAY['INSERT INTO ' || :'leaf' || ' (execution_id, message) VALUES (''a1'', ''x'')'], '42501', 'pg_write_all_data inserts into no leaf'),
