@@ -10,18 +10,23 @@
  *	3. partitions.c: what is left there moves to leaves of its own, and leaves
  *	   are made ahead of time;
  *	4. retention.c: policies shorter than the others delete rows in leaves,
- *	   old producer batches and audit trails go;
+ *	   and old producer batches go;
  *	5. retention.c: leaves in which everything is due are emptied and dropped;
- *	6. the partitioned table is analyzed, which autovacuum never does.
+ *	6. audit_retention.c: old executions without logs and their trails go;
+ *	7. the partitioned table is analyzed, which autovacuum never does.
  *
- * Locking.  No writer waits for maintenance longer than
- * wflog.maintenance_lock_timeout: whatever takes a lock that conflicts with
+ * Locking.  No writer waits longer than wflog.maintenance_lock_timeout for
+ * maintenance that waits itself: whatever takes a lock that conflicts with
  * writers does so under lock_timeout, in a subtransaction which is rolled
  * back, and tried again after a pause, when the lock is not to be had.  After
  * a few attempts the matter is left for the next run; that is reported and
  * not an error.  Outside a transaction block each step is a transaction of its
  * own, so that its locks are short; in a transaction block the locks stay
- * until the caller's end.
+ * until the caller's end.  What is done under a lock takes milliseconds, but
+ * for three cases: attaching a leaf while the default leaf is large (see
+ * make_leaf.c), building an index that a leaf lacks, which stops that leaf's
+ * writers, and reading the extents of a due leaf, which stops those who would
+ * still write logs that old.
  *
  * Two runs never work at the same time: an advisory lock keeps the second
  * out.
@@ -332,7 +337,9 @@ run_steps(WflogRun *run)
 	wflog_create_leaves(run);
 	wflog_delete_due(run, false);
 	wflog_expire_batches(run);
+	wflog_drop_due(run);
 
+	/* Trails stay as long as there are logs, so these come after the logs. */
 	if (wflog_audit_retention_days > 0)
 	{
 		int64		purged = 0;
@@ -342,7 +349,6 @@ run_steps(WflogRun *run)
 			CHECK_FOR_INTERRUPTS();
 	}
 
-	wflog_drop_due(run);
 	if (run->leaves_changed && !run->atomic)
 		(void) wflog_attempt(run, analyze_parent, NULL, "analyze the logs");
 }
