@@ -7,6 +7,27 @@ CREATE FUNCTION wflog.uuid_v7() RETURNS pg_catalog.uuid
 COMMENT ON FUNCTION wflog.uuid_v7() IS
     'a version 7 UUID; those of one session rise strictly';
 
+CREATE FUNCTION wflog.check_log(
+    execution_id        pg_catalog.varchar,
+    log_category        pg_catalog.varchar,
+    data                pg_catalog.jsonb,
+    step_number         pg_catalog.int4,
+    total_steps         pg_catalog.int4,
+    progress_percentage pg_catalog.numeric,
+    duration_seconds    pg_catalog.int4,
+    display_priority    pg_catalog.int4,
+    technical_details   pg_catalog.jsonb,
+    performance_metrics pg_catalog.jsonb,
+    created_at          pg_catalog.timestamptz,
+    attempt             pg_catalog.int4
+) RETURNS pg_catalog.bool
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'wflog_check_log';
+COMMENT ON FUNCTION wflog.check_log(pg_catalog.varchar, pg_catalog.varchar, pg_catalog.jsonb,
+    pg_catalog.int4, pg_catalog.int4, pg_catalog.numeric, pg_catalog.int4, pg_catalog.int4,
+    pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.int4) IS
+    'constraint: fails with a message that names the column, the rule and the value';
+
 /*
  * Which database this is.  A stream cursor names its database by this value
  * together with the database's OID; it is not dumped on purpose, so a
@@ -122,24 +143,10 @@ CREATE TABLE wflog.workflow_execution_logs (
     execution_hash        pg_catalog.int8 NOT NULL DEFAULT 0,
     xact                  pg_catalog.xid8 NOT NULL DEFAULT '0',
     seq                   pg_catalog.int4 NOT NULL DEFAULT 0,
-    -- the row trigger says the same with the value; these hold without it too
-    CONSTRAINT execution_id_not_empty CHECK (execution_id OPERATOR(pg_catalog.<>) ''),
-    CONSTRAINT log_category_known
-        CHECK (log_category OPERATOR(pg_catalog.=) ANY (ARRAY['technical', 'business'])),
-    CONSTRAINT progress_percentage_0_to_100
-        CHECK (progress_percentage OPERATOR(pg_catalog.>=) 0 AND progress_percentage OPERATOR(pg_catalog.<=) 100),
-    CONSTRAINT step_number_not_negative CHECK (step_number OPERATOR(pg_catalog.>=) 0),
-    CONSTRAINT total_steps_not_negative CHECK (total_steps OPERATOR(pg_catalog.>=) 0),
-    CONSTRAINT duration_seconds_not_negative CHECK (duration_seconds OPERATOR(pg_catalog.>=) 0),
-    CONSTRAINT display_priority_1_to_10
-        CHECK (display_priority OPERATOR(pg_catalog.>=) 1 AND display_priority OPERATOR(pg_catalog.<=) 10),
-    CONSTRAINT attempt_positive CHECK (attempt OPERATOR(pg_catalog.>=) 1),
-    CONSTRAINT created_at_finite CHECK (pg_catalog.isfinite(created_at)),
-    CONSTRAINT data_object CHECK (pg_catalog.jsonb_typeof(data) OPERATOR(pg_catalog.=) 'object'),
-    CONSTRAINT technical_details_object
-        CHECK (pg_catalog.jsonb_typeof(technical_details) OPERATOR(pg_catalog.=) 'object'),
-    CONSTRAINT performance_metrics_object
-        CHECK (pg_catalog.jsonb_typeof(performance_metrics) OPERATOR(pg_catalog.=) 'object')
+    CONSTRAINT log_is_valid CHECK (wflog.check_log(
+        execution_id, log_category, data, step_number, total_steps, progress_percentage,
+        duration_seconds, display_priority, technical_details, performance_metrics,
+        created_at, attempt))
 ) PARTITION BY LIST (storage);
 
 CREATE TABLE wflog.workflow_execution_logs_rows

@@ -6,7 +6,7 @@ CREATE FUNCTION wflog.log_row() RETURNS trigger
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'wflog_log_row';
 COMMENT ON FUNCTION wflog.log_row() IS
-    'trigger: checks and stamps a log, and cuts one that is over wflog.max_entry_size';
+    'trigger: stamps a log, and cuts one that is over wflog.max_entry_size';
 
 CREATE TRIGGER log_row
     BEFORE INSERT OR UPDATE ON wflog.workflow_execution_logs

@@ -86,6 +86,10 @@ GRANT EXECUTE ON FUNCTION wflog.uid(), wflog.role(), wflog.can_read_execution(pg
     wflog.can_read_workflow(pg_catalog.text), wflog.can_write(), wflog.can_administer(),
     wflog.uuid_v7()
     TO PUBLIC;
+GRANT EXECUTE ON FUNCTION wflog.check_log(pg_catalog.varchar, pg_catalog.varchar, pg_catalog.jsonb,
+    pg_catalog.int4, pg_catalog.int4, pg_catalog.numeric, pg_catalog.int4, pg_catalog.int4,
+    pg_catalog.jsonb, pg_catalog.jsonb, pg_catalog.timestamptz, pg_catalog.int4)
+    TO PUBLIC;
 
 DO $grants$
 DECLARE

@@ -17,7 +17,10 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
+
+PG_FUNCTION_INFO_V1(wflog_check_log);
 
 /* Fields whose sizes count against wflog.max_entry_size, all of them cuttable. */
 static const int limited_fields[] = {
@@ -76,10 +79,29 @@ check_object(const Datum *values, const bool *nulls, int column, const char *nam
 		pfree(json);
 }
 
+/* Is a number between 0 and 100? */
+static bool
+is_percentage(Numeric number)
+{
+	static Numeric hundred = NULL;
+	static Numeric zero = NULL;
+
+	if (hundred == NULL)
+	{
+		MemoryContext saved = MemoryContextSwitchTo(TopMemoryContext);
+
+		zero = int64_to_numeric(0);
+		hundred = int64_to_numeric(100);
+		MemoryContextSwitchTo(saved);
+	}
+	/* NaN sorts above everything */
+	return DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(number), NumericGetDatum(zero))) &&
+		DatumGetBool(DirectFunctionCall2(numeric_le, NumericGetDatum(number), NumericGetDatum(hundred)));
+}
+
 /*
  * Refuse a log that breaks a rule, with 23514 and a message that names the
- * column, the rule and the value.  The same rules stand as CHECK constraints
- * on the table, for rows that come in while triggers are disabled.
+ * column, the rule and the value.
  */
 void
 wflog_check_entry(const Datum *values, const bool *nulls)
@@ -106,10 +128,8 @@ wflog_check_entry(const Datum *values, const bool *nulls)
 	if (!nulls[Anum_log_progress_percentage - 1])
 	{
 		Numeric		progress = DatumGetNumeric(values[Anum_log_progress_percentage - 1]);
-		double		value = numeric_is_nan(progress) ? -1 :
-			DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(progress)));
 
-		if (!(value >= 0 && value <= 100))
+		if (!is_percentage(progress))
 			ereport(ERROR,
 					(errcode(ERRCODE_CHECK_VIOLATION),
 					 errmsg("progress_percentage must be between 0 and 100, not %s",
@@ -130,6 +150,40 @@ wflog_check_entry(const Datum *values, const bool *nulls)
 	check_object(values, nulls, Anum_log_data, "data");
 	check_object(values, nulls, Anum_log_technical_details, "technical_details");
 	check_object(values, nulls, Anum_log_performance_metrics, "performance_metrics");
+}
+
+/*
+ * SQL: wflog.check_log(), the table's CHECK constraint.  A constraint and not
+ * part of the row trigger, so that it holds where triggers are disabled; one
+ * function and not a constraint for each rule, because it is cheaper and says
+ * what is wrong.  The arguments are columns in the order below.
+ */
+Datum
+wflog_check_log(PG_FUNCTION_ARGS)
+{
+	static const int columns[] = {
+		Anum_log_execution_id, Anum_log_log_category, Anum_log_data, Anum_log_step_number,
+		Anum_log_total_steps, Anum_log_progress_percentage, Anum_log_duration_seconds,
+		Anum_log_display_priority, Anum_log_technical_details, Anum_log_performance_metrics,
+		Anum_log_created_at, Anum_log_attempt
+	};
+	Datum		values[WFLOG_LOG_COLUMNS];
+	bool		nulls[WFLOG_LOG_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	for (int i = 0; i < lengthof(columns); i++)
+	{
+		int			column = columns[i] - 1;
+
+		nulls[column] = PG_ARGISNULL(i);
+		if (nulls[column])
+			continue;
+		values[column] = PG_GETARG_DATUM(i);
+		if (column == Anum_log_execution_id - 1 || column == Anum_log_log_category - 1)
+			values[column] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(values[column]));
+	}
+	wflog_check_entry(values, nulls);
+	PG_RETURN_BOOL(true);
 }
 
 /* Cut a text to at most limit bytes, mark included, at a character border. */
@@ -168,14 +222,18 @@ static Datum
 cut_json(Datum value, int size, int limit)
 {
 	Jsonb	   *whole = DatumGetJsonbP(value);
-	char	   *text = JsonbToCString(NULL, &whole->root, VARSIZE(whole));
+	char	   *text;
 	/* what the other keys, the headers and padding take */
 	int			overhead = 96;
-	int			keep = pg_mbcliplen(text, strlen(text), Max(limit - overhead, 0));
+	int			keep;
 	JsonbParseState *state = NULL;
 	JsonbValue	item;
 	JsonbValue *object;
 
+	if (!JB_ROOT_IS_OBJECT(whole))
+		return value;			/* which wflog_check_entry() refuses */
+	text = JsonbToCString(NULL, &whole->root, VARSIZE(whole));
+	keep = pg_mbcliplen(text, strlen(text), Max(limit - overhead, 0));
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	item.type = jbvBool;
 	item.val.boolean = true;

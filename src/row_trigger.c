@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * row_trigger.c
- *	  BEFORE ROW trigger of workflow_execution_logs: rules, size limit, stamp.
+ *	  BEFORE ROW trigger of workflow_execution_logs: size limit and stamp.
  *
  * Every row is stamped with its top-level transaction id and its number
  * within that transaction; (xact, seq) is the order of the stream
@@ -156,7 +156,7 @@ formed_tuple(HeapTuple tuple, TupleDesc desc, const RowLayout *layout,
 }
 
 /*
- * SQL: trigger function wflog.log_row().  Errors: 23514 for a broken rule.
+ * SQL: trigger function wflog.log_row().
  */
 Datum
 wflog_log_row(PG_FUNCTION_ARGS)
@@ -192,7 +192,6 @@ wflog_log_row(PG_FUNCTION_ARGS)
 	if (nulls[Anum_log_execution_id - 1])
 		return PointerGetDatum(tuple);
 
-	wflog_check_entry(values, nulls);
 	cut = wflog_limit_entry(values, nulls);
 
 	id = (struct varlena *) DatumGetPointer(values[Anum_log_execution_id - 1]);
