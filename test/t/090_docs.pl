@@ -158,6 +158,21 @@ SKIP:
 
 # ---- SQL that must run
 
+# What sqlite3 exports by the commands in docs/importing.md.
+my %files = (
+	'execution_logs.csv' => <<'CSV',
+1,e7,\N,1731900000123,INFO,scheduler,started,\N
+2,e7,fetch,1731900001000,WARN,plugin:core/http.get,"slow, ""very""
+second line","{""attempt"": 2, ""ms"": 900}"
+3,e7,fetch,1731900002000,ERROR,worker,failed,"{""attempt"": ""2"", ""error"": {""stack"":""x""}}"
+4,e7,fetch,1731900002500,DEBUG,worker,"","not json"
+CSV
+	'execution_audit_events.csv' => <<'CSV');
+1,e7,CREATED,1731899999000,"{""to"":""PENDING""}"
+2,e7,STARTED,1731900000000,"{""from"":""PENDING"",""to"":""RUNNING""}"
+3,e7,FAILED,1731900003000,"{""from"":""RUNNING"",""to"":""FAILED""}"
+CSV
+
 foreach my $document (@documents)
 {
 	my @blocks;
@@ -188,6 +203,7 @@ foreach my $document (@documents)
 	$node->safe_psql('postgres', 'CREATE DATABASE document');
 	my $work = PostgreSQL::Test::Utils::tempdir();
 	append_to_file("$work/script.sql", $script);
+	append_to_file("$work/$_", $files{$_}) foreach keys %files;
 	my ($stdout, $stderr);
 	IPC::Run::run(
 		[ 'psql', '-X', '-q', '-d', $node->connstr('document'), '-f', "$work/script.sql" ],
