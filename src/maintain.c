@@ -332,6 +332,7 @@ purge_audit(WflogRun *run, void *arg)
 static void
 run_steps(WflogRun *run)
 {
+	wflog_mend_loaded(run);
 	wflog_complete_leaves(run);
 	wflog_delete_due(run, true);
 	wflog_create_leaves(run);

@@ -82,6 +82,10 @@ extern bool wflog_create_leaves(WflogRun *run);
 extern void wflog_make_leaf(WflogRun *run, void *arg);
 extern void wflog_complete_leaves(WflogRun *run);
 
+/* ---- mend.c ---- */
+
+extern void wflog_mend_loaded(WflogRun *run);
+
 /* ---- retention.c ---- */
 
 /*
