@@ -21,6 +21,7 @@
 #include "common/hashfn.h"
 #include "cursor.h"
 #include "executor/tuptable.h"
+#include "mb/pg_wchar.h"
 #include "port/pg_crc32c.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -35,9 +36,12 @@
 static void
 bad_cursor(const char *text, const char *rule)
 {
+	int			len = strlen(text);
+	int			shown = pg_mbcliplen(text, len, 40);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_WFLOG_BAD_CURSOR),
-			 errmsg("invalid cursor \"%.40s%s\"", text, strlen(text) > 40 ? "..." : ""),
+			 errmsg("invalid cursor \"%.*s%s\"", shown, text, shown < len ? "..." : ""),
 			 errdetail("%s", rule)));
 }
 
@@ -231,6 +235,8 @@ start(const char *text, const char *kind)
 	}
 	bytes = palloc(pg_b64_dec_len(padded_len) + 1);
 	count = pg_b64_decode(padded, padded_len, (void *) bytes, pg_b64_dec_len(padded_len));
+	if (count < 0)
+		bad_cursor(text, "It is damaged: it is not base64url.");
 	if (count < 8)
 		bad_cursor(text, "It is damaged: it is too short.");
 
