@@ -22,13 +22,19 @@
 
 PG_FUNCTION_INFO_V1(wflog_check_log);
 
-/* Fields whose sizes count against wflog.max_entry_size, all of them cuttable. */
+/*
+ * Fields whose sizes count against wflog.max_entry_size: those whose type has
+ * no limit of its own.  All of them can be cut.
+ */
 static const int limited_fields[] = {
 	Anum_log_message, Anum_log_data, Anum_log_user_friendly_message,
-	Anum_log_technical_details, Anum_log_stack_trace, Anum_log_performance_metrics
+	Anum_log_technical_details, Anum_log_stack_trace, Anum_log_performance_metrics,
+	Anum_log_source, Anum_log_trace_id, Anum_log_span_id
 };
 
 #define LIMITED_FIELDS lengthof(limited_fields)
+
+#define SHOWN_BYTES 100			/* of a value, in a message */
 
 /* The mark at the end of a cut text; %d is its size in bytes before. */
 #define CUT_MARK "... [truncated, %d bytes]"
@@ -71,10 +77,16 @@ check_object(const Datum *values, const bool *nulls, int column, const char *nam
 		return;
 	json = DatumGetJsonbP(values[column - 1]);
 	if (!JB_ROOT_IS_OBJECT(json))
+	{
+		char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+		int			len = strlen(text);
+		int			shown = pg_mbcliplen(text, len, SHOWN_BYTES);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("%s must be a JSON object", name),
-				 errdetail("It is %.*s.", 100, JsonbToCString(NULL, &json->root, VARSIZE(json)))));
+				 errdetail("It is %.*s%s.", shown, text, shown < len ? "..." : "")));
+	}
 	if ((Pointer) json != DatumGetPointer(values[column - 1]))
 		pfree(json);
 }

@@ -31,6 +31,23 @@ nonempty_text(FunctionCallInfo fcinfo, int arg, const char *name)
 	return value;
 }
 
+/* Refuse a number that the column cannot have. */
+static int
+int_in_range(FunctionCallInfo fcinfo, int arg, const char *name, int min, int max)
+{
+	int			value = PG_GETARG_INT32(arg);
+
+	if (value >= min && value <= max)
+		return value;
+	if (max == PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be at least %d, not %d", name, min, value)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must be between %d and %d, not %d", name, min, max, value)));
+}
+
 /* Refuse a category that no log can have. */
 static text *
 category_text(FunctionCallInfo fcinfo, int arg)
@@ -137,11 +154,11 @@ log_filter_from_args(FunctionCallInfo fcinfo, int first)
 	filter->node_id = nonempty_text(fcinfo, first + 6, "node_id");
 	filter->source = nonempty_text(fcinfo, first + 7, "source");
 	if (!PG_ARGISNULL(first + 8))
-		filter->attempt = PG_GETARG_INT32(first + 8);
+		filter->attempt = int_in_range(fcinfo, first + 8, "attempt", 1, PG_INT32_MAX);
 	if (!PG_ARGISNULL(first + 9))
 		filter->milestones_only = PG_GETARG_BOOL(first + 9);
 	if (!PG_ARGISNULL(first + 10))
-		filter->min_priority = PG_GETARG_INT32(first + 10);
+		filter->min_priority = int_in_range(fcinfo, first + 10, "min_priority", 1, 10);
 	if (!PG_ARGISNULL(first + 11))
 		set_search(filter, PG_GETARG_TEXT_PP(first + 11));
 
