@@ -84,7 +84,7 @@ foreach my $function (@functions)
 {
 	my ($name, $arguments) = @$function;
 	next unless $arguments;
-	my ($signature) = $reference =~ /^((?:CALL |\| `)?wflog\.$name\(.*?\))(?: →| *\n)/ms;
+	my ($signature) = $reference =~ /^((?:CALL |\| `|`)?wflog\.$name\(.*?\))(?:\s+→| *\n)/ms;
 	$signature //= '';
 	$signature .= $filters if $signature =~ /FILTERS/;
 	is(missing([ split / /, $arguments ], [ $signature =~ /(\w+)/g ]),
