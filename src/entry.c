@@ -328,6 +328,9 @@ wflog_limit_entry(Datum *values, bool *nulls)
 			cut_json(values[column - 1], sizes[i], share) :
 			cut_text(values[column - 1], sizes[i], share);
 	}
+	/* a log that was cut before has been larger than it is now */
+	if (!nulls[Anum_log_original_size - 1])
+		total = Max(total, DatumGetInt32(values[Anum_log_original_size - 1]));
 	values[Anum_log_original_size - 1] = Int32GetDatum((int32) Min(total, PG_INT32_MAX));
 	nulls[Anum_log_original_size - 1] = false;
 	return true;

@@ -194,9 +194,8 @@ wflog_log_row(PG_FUNCTION_ARGS)
 
 	cut = wflog_limit_entry(values, nulls);
 
-	id = (struct varlena *) DatumGetPointer(values[Anum_log_execution_id - 1]);
-	if (VARATT_IS_EXTENDED(id) && !VARATT_IS_SHORT(id))
-		id = PG_DETOAST_DATUM_PACKED(PointerGetDatum(id));
+	/* it may come from another table, and be compressed or out of line there */
+	id = PG_DETOAST_DATUM_PACKED(values[Anum_log_execution_id - 1]);
 	values[Anum_log_execution_hash - 1] =
 		Int64GetDatum(wflog_execution_hash(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)));
 
