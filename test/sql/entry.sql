@@ -41,7 +41,7 @@ SELECT message FROM wflog.workflow_execution_logs WHERE execution_id LIKE 'entry
 -- They hold where triggers are disabled, and on a leaf
 SET session_replication_role = replica;
 SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs (execution_id, message, progress_percentage) VALUES ('entry-1', 'x', 101)$$);
-SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs_default (execution_id, message, data) VALUES ('entry-1', 'x', '[]')$$);
+SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs_default (execution_id, message, data, created_at) VALUES ('entry-1', 'x', '[]', '2999-01-01')$$);
 RESET session_replication_role;
 
 -- What is allowed to the border
@@ -181,7 +181,7 @@ SELECT xact <> '3' AS stamped, (SELECT count(*) FROM wflog.logs('replica')) FROM
 SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs (execution_id, message, storage) VALUES ('storage', 'x', 's')$$);
 SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs (execution_id, message, storage) VALUES ('storage', 'x', NULL)$$);
 SELECT pg_temp.failure($$UPDATE wflog.workflow_execution_logs SET storage = 's' WHERE execution_id = 'stamp'$$);
-SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs_default (execution_id, message, storage) VALUES ('storage', 'x', 's')$$);
+SELECT pg_temp.failure($$INSERT INTO wflog.workflow_execution_logs_default (execution_id, message, storage, created_at) VALUES ('storage', 'x', 's', '2999-01-01')$$);
 -- the trigger function by itself
 SELECT pg_temp.failure('SELECT wflog.log_row()');
 CREATE TABLE entry_other (LIKE wflog.workflow_execution_logs INCLUDING DEFAULTS);
