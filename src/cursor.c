@@ -78,7 +78,7 @@ database_tag(void)
 
 	table = table_open(relid, AccessShareLock);
 	slot = table_slot_create(table, NULL);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(GetCatalogSnapshot(relid));
 	scan = table_beginscan(table, snapshot, 0, NULL);
 	memset(&key, 0, sizeof(key));
 	key.database = MyDatabaseId;
@@ -204,6 +204,7 @@ start(const char *text, const char *kind)
 	int			len = strlen(text);
 	char	   *padded;
 	int			padded_len;
+	char	   *respelled;
 	unsigned char *bytes;
 	int			count;
 	pg_crc32c	crc;
@@ -235,7 +236,11 @@ start(const char *text, const char *kind)
 	}
 	bytes = palloc(pg_b64_dec_len(padded_len) + 1);
 	count = pg_b64_decode(padded, padded_len, (void *) bytes, pg_b64_dec_len(padded_len));
-	if (count < 0)
+	/* bits that no byte has, at the end, must be zero: a cursor has one spelling */
+	respelled = palloc(padded_len + 1);
+	if (count < 0 ||
+		pg_b64_encode((const void *) bytes, count, respelled, padded_len + 1) != padded_len ||
+		memcmp(respelled, padded, padded_len) != 0)
 		bad_cursor(text, "It is damaged: it is not base64url.");
 	if (count < 8)
 		bad_cursor(text, "It is damaged: it is too short.");

@@ -166,7 +166,6 @@ find_removals(const ExecutionKey *key, Snapshot snapshot)
 	IndexScanDesc scan;
 	Removals	removals = {0, 0};
 
-	snapshot = RegisterSnapshot(snapshot);
 	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
 						   index->rd_indcollation[0], F_TEXTEQ,
 						   PointerGetDatum(cstring_to_text_with_len(key->id, key->len)));
@@ -179,7 +178,6 @@ find_removals(const ExecutionKey *key, Snapshot snapshot)
 		removals.last = DatumGetTimestampTz(stream_attribute(slot, 3));
 	}
 	index_endscan(scan);
-	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, AccessShareLock);
 	table_close(table, AccessShareLock);
@@ -191,14 +189,18 @@ find_removals(const ExecutionKey *key, Snapshot snapshot)
  * the "removals" of the cursors to be given.
  *
  * Asked with a fresh snapshot, after the leaves are locked: what had gone by
- * then is on record by then.  A standby may not know yet of the removals that
+ * then is on record by then.  (GetLatestSnapshot() refuses to work beside
+ * parallel workers.)  A standby may not know yet of the removals that
  * the cursor knows.
  */
 static TimestampTz
 check_gap(const ExecutionKey *key, const StreamPosition *from)
 {
-	Removals	removals = find_removals(key, GetLatestSnapshot());
+	Snapshot	fresh = RegisterSnapshot(GetCatalogSnapshot(wflog_table_oid(WFLOG_REMOVED_LOGS)));
+	Removals	removals = find_removals(key, fresh);
 	XactSet		seen = from->seen;
+
+	UnregisterSnapshot(fresh);
 
 	if (removals.last_xact == 0 || removals.last == from->removals ||
 		(RecoveryInProgress() && removals.last < from->removals))

@@ -100,13 +100,12 @@ SELECT pg_temp.refusal('SELECT wflog.logs(%L, after => %L)', 'cursors-1',
 FROM (SELECT pg_temp.decode_cursor(:'page') AS bytes) b, generate_series(0, 8 * length(b.bytes) - 1) n
 GROUP BY 1 ORDER BY 1;
 
--- Every character replaced: refused, or a spelling of the same cursor
-SELECT count(*) FILTER (WHERE refusal !~ '^WF001 ' AND pg_temp.decode_cursor(changed) <> pg_temp.decode_cursor(:'stream')) AS accepted,
-    count(*) > 100 AS many
-FROM (SELECT changed, pg_temp.refusal('SELECT wflog.tail(%L, %L)', 'cursors-1', changed) AS refusal
-      FROM generate_series(1, length(:'stream')) n, unnest(ARRAY['A', 'B', '_', '.', '*']) AS c,
-          overlay(:'stream' placing c from n) AS changed
-      WHERE changed <> :'stream') r;
+-- Every character replaced by every other that a cursor may have
+SELECT count(*) FILTER (WHERE refusal !~ '^WF001 ') AS accepted, count(*) > 2000 AS many
+FROM (SELECT pg_temp.refusal('SELECT wflog.tail(%L, %L)', 'cursors-1', overlay(:'stream' placing c from n)) AS refusal
+      FROM generate_series(4, length(:'stream')) n,
+          regexp_split_to_table('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_', '') AS c
+      WHERE overlay(:'stream' placing c from n) <> :'stream') r;
 
 -- Forged with the right checksum: refused, or some other place in the stream,
 -- but never a failure within
