@@ -1,5 +1,7 @@
-# The best anyone gets by hand: S1 plus an index on (execution_id, created_at).
-# Last, because it changes S1's table.
+# The best anyone gets by hand: S1 plus an index on (execution_id, created_at)
+# and without the one on created_at alone, which the planner would take for the
+# giant's first page and read a third of the table.  Last, because it changes
+# S1's table.
 use strict;
 use warnings;
 
@@ -14,7 +16,8 @@ sub measure_by_hand
 	my $deep = int($data->{giant} * 0.9);
 	my %heads = (heads => [ 'S1 by hand', 'wflog' ]);
 
-	$cluster->sql('CREATE INDEX IF NOT EXISTS by_hand ON s1.workflow_execution_logs (execution_id, created_at)');
+	$cluster->sql('CREATE INDEX IF NOT EXISTS by_hand ON s1.workflow_execution_logs (execution_id, created_at);'
+		  . ' DROP INDEX IF EXISTS s1.idx_execution_logs_created_at');
 	$data->settle;
 	for my $user ('postgres', 'bench_user')
 	{
