@@ -59,7 +59,7 @@ CREATE PUBLICATION logs FOR TABLE wflog.workflow_execution_logs
 	WITH (publish = 'insert', publish_via_partition_root = true)
 SQL
 
-$subscriber->safe_psql('postgres', 'CREATE EXTENSION wflog; CALL wflog.maintain()');
+$subscriber->safe_psql('postgres', 'CREATE EXTENSION wflog');
 $subscriber->safe_psql('postgres', <<SQL);
 INSERT INTO wflog.workflow_execution_logs (execution_id, message) VALUES ('e', 'local')
 SQL
