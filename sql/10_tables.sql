@@ -139,10 +139,10 @@ CREATE TABLE wflog.workflow_execution_logs (
     span_id               pg_catalog.text,
     -- internal, set by the row trigger
     original_size         pg_catalog.int4,
-    storage               pg_catalog."char" NOT NULL DEFAULT 'r',
     execution_hash        pg_catalog.int8 NOT NULL DEFAULT 0,
     xact                  pg_catalog.xid8 NOT NULL DEFAULT '0',
     seq                   pg_catalog.int4 NOT NULL DEFAULT 0,
+    storage               pg_catalog."char" NOT NULL DEFAULT 'r',
     CONSTRAINT log_is_valid CHECK (wflog.check_log(
         execution_id, log_category, data, step_number, total_steps, progress_percentage,
         duration_seconds, display_priority, technical_details, performance_metrics,

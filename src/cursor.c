@@ -29,7 +29,7 @@
 #define KIND_LEN 3
 #define PAGE_KIND "p1."
 #define STREAM_KIND "s1."
-#define MAX_CURSOR_LEN (64 * 1024)
+#define MAX_CURSOR_LEN (256 * 1024) /* a standby's snapshot may list many ids */
 #define FLAG_INSIDE 0x01
 
 /* Raise the error for a cursor that is not what it should be. */

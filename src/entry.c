@@ -71,10 +71,21 @@ check_range(const Datum *values, const bool *nulls, int column, const char *name
 static void
 check_object(const Datum *values, const bool *nulls, int column, const char *name)
 {
+	struct varlena *value;
+	uint32		header;
 	Jsonb	   *json;
 
 	if (nulls[column - 1])
 		return;
+
+	/* The root's header tells; most values need no copy to get at it. */
+	value = (struct varlena *) DatumGetPointer(values[column - 1]);
+	if (!VARATT_IS_EXTERNAL(value) && !VARATT_IS_COMPRESSED(value))
+	{
+		memcpy(&header, VARDATA_ANY(value), sizeof(header));
+		if (header & JB_FOBJECT)
+			return;
+	}
 	json = DatumGetJsonbP(values[column - 1]);
 	if (!JB_ROOT_IS_OBJECT(json))
 	{

@@ -16,6 +16,7 @@
  */
 #include "wflog.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -29,6 +30,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 static MemoryContext cache_context = NULL;
 static LeafSet *cached_set = NULL;
@@ -188,6 +190,10 @@ index_serves(Relation table, Relation index, LeafIndex which)
 			strcmp(NameStr(TupleDescAttr(desc, attno - 1)->attname), index_columns[which][i]) != 0)
 			return false;
 	}
+	/* as for the planner: rows updated before it was built may be missing to old snapshots */
+	if (form->indcheckxmin &&
+		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin))
+		return false;
 	predicate = RelationGetIndexPredicate(index);
 	switch (which)
 	{
@@ -230,6 +236,9 @@ learn_leaf(Leaf *leaf, Relation table)
 	}
 	list_free(oids);
 	leaf->same_layout = layout_map(table) == NULL;
+	for (int which = 0; which < LEAF_INDEX_COUNT; which++)
+		if (!OidIsValid(leaf->indexes[which]))
+			return;				/* ask again next time */
 	leaf->known = true;
 
 	for (int i = 0; cached_set && i < cached_set->count; i++)

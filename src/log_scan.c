@@ -471,6 +471,19 @@ log_count(const ExecutionKey *key, const LogFilter *filter)
 	return count;
 }
 
+/* Is a log within the filter's times? */
+static inline bool
+is_in_time(const LogFilter *filter, TupleTableSlot *slot)
+{
+	bool		isnull;
+	TimestampTz created_at;
+
+	if (TIMESTAMP_IS_NOBEGIN(filter->start_time) && TIMESTAMP_IS_NOEND(filter->end_time))
+		return true;
+	created_at = DatumGetTimestampTz(slot_getattr(slot, Anum_log_created_at, &isnull));
+	return created_at >= filter->start_time && created_at <= filter->end_time;
+}
+
 /*
  * Visit all of an execution's logs that pass the filter, in the order they
  * lie in, which is the cheapest.
@@ -492,11 +505,9 @@ log_visit_all(const ExecutionKey *key, const LogFilter *filter, LogVisitor visit
 		while (index_getnext_slot(run.scan, ForwardScanDirection, run.raw))
 		{
 			TupleTableSlot *slot = in_our_order(&run);
-			PagePosition position = log_position(slot);
 
 			CHECK_FOR_INTERRUPTS();
-			if (position.created_at >= filter->start_time &&
-				position.created_at <= filter->end_time &&
+			if (is_in_time(filter, slot) &&
 				(!needs_row || log_filter_matches(filter, slot)))
 				visit(slot, arg);
 		}

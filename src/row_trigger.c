@@ -39,7 +39,7 @@ static const char *const column_names[WFLOG_LOG_COLUMNS] = {
 	"node_name", "node_type", "step_number", "total_steps", "progress_percentage",
 	"duration_seconds", "user_friendly_message", "display_priority", "is_milestone",
 	"technical_details", "stack_trace", "performance_metrics", "created_at", "source", "attempt",
-	"trace_id", "span_id", "original_size", "storage", "execution_hash", "xact", "seq"
+	"trace_id", "span_id", "original_size", "execution_hash", "xact", "seq", "storage"
 };
 
 /* Number of a log within its transaction. */
@@ -117,12 +117,16 @@ keep_stamp(HeapTuple old, TupleDesc desc, const RowLayout *layout, Datum *values
 	return true;
 }
 
-/* Copy the tuple with our last three columns, which end it, overwritten. */
+/*
+ * Copy the tuple with the stamp overwritten.  It stands at the tuple's end, in
+ * fixed places: hash, xact and seq, which need no padding between them, and a
+ * byte of storage.
+ */
 static HeapTuple
 stamped_copy(HeapTuple tuple, const Datum *values)
 {
 	HeapTuple	result = heap_copytuple(tuple);
-	char	   *end = (char *) result->t_data + result->t_len;
+	char	   *end = (char *) result->t_data + result->t_len - sizeof(char);
 	int64		hash = DatumGetInt64(values[Anum_log_execution_hash - 1]);
 	uint64		xact = U64FromFullTransactionId(DatumGetFullTransactionId(values[Anum_log_xact - 1]));
 	int32		seq = DatumGetInt32(values[Anum_log_seq - 1]);
@@ -207,7 +211,7 @@ wflog_log_row(PG_FUNCTION_ARGS)
 		values[Anum_log_seq - 1] = Int32GetDatum(next_seq(xact));
 	}
 
-	if (!layout->canonical || cut ||
+	if (!layout->canonical || cut || nulls[Anum_log_storage - 1] ||
 		nulls[Anum_log_execution_hash - 1] || nulls[Anum_log_xact - 1] || nulls[Anum_log_seq - 1])
 	{
 		nulls[Anum_log_execution_hash - 1] = false;

@@ -128,7 +128,7 @@ add_node_event(NodeTotals *node, int event_type, int32 attempt, const PagePositi
 		event_type == EVENT_STEP_ERROR ? NODE_FAILED : NODE_RUNNING;
 }
 
-/* Add a log to its node. */
+/* Add a log to its node, which it must have. */
 static void
 add_to_node(LogTotals *totals, TupleTableSlot *slot, int event_type, const PagePosition *at)
 {
@@ -138,8 +138,6 @@ add_to_node(LogTotals *totals, TupleTableSlot *slot, int event_type, const PageP
 	NodeTotals *node;
 	int32		attempt;
 
-	if (isnull)
-		return;
 	key.id = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
 	key.len = VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(value));
 	node = find_node(totals, key);
@@ -196,32 +194,39 @@ static void
 add_log(TupleTableSlot *slot, void *arg)
 {
 	LogTotals  *totals = arg;
-	PagePosition at;
+	TimestampTz created_at;
 	bool		isnull;
+	bool		no_node;
+	bool		milestone;
 	int			level;
 	int			event_type;
 
 	slot_getsomeattrs(slot, Anum_log_attempt);
-	at = log_position(slot);
+	created_at = DatumGetTimestampTz(slot_getattr(slot, Anum_log_created_at, &isnull));
 	level = wflog_enum_value(WFLOG_LEVEL_ENUM,
 							 DatumGetObjectId(slot_getattr(slot, Anum_log_level, &isnull)));
 	event_type = wflog_enum_value(WFLOG_EVENT_TYPE_ENUM,
 								  DatumGetObjectId(slot_getattr(slot, Anum_log_event_type, &isnull)));
-	if (totals->total == 0 || at.created_at < totals->first)
-		totals->first = at.created_at;
-	if (totals->total == 0 || at.created_at > totals->last)
-		totals->last = at.created_at;
+	if (totals->total == 0 || created_at < totals->first)
+		totals->first = created_at;
+	if (totals->total == 0 || created_at > totals->last)
+		totals->last = created_at;
 	totals->total++;
 	totals->levels[level]++;
 	totals->event_types[event_type]++;
-	if (totals->details)
-		add_to_node(totals, slot, event_type, &at);
-	if (DatumGetBool(slot_getattr(slot, Anum_log_is_milestone, &isnull)))
+	milestone = DatumGetBool(slot_getattr(slot, Anum_log_is_milestone, &isnull));
+	(void) slot_getattr(slot, Anum_log_node_id, &no_node);
+	if (totals->details && (milestone || !no_node))
 	{
-		if (totals->details)
+		PagePosition at = log_position(slot);
+
+		if (!no_node)
+			add_to_node(totals, slot, event_type, &at);
+		if (milestone)
 			add_milestone(totals, slot, event_type, &at);
-		totals->milestones++;
 	}
+	if (milestone)
+		totals->milestones++;
 }
 
 /* Add up those of an execution's logs that pass the filter. */

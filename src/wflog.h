@@ -61,14 +61,14 @@ typedef enum WflogLogColumn
 	Anum_log_trace_id,
 	Anum_log_span_id,
 	Anum_log_original_size,
-	Anum_log_storage,
 	Anum_log_execution_hash,
 	Anum_log_xact,
-	Anum_log_seq
+	Anum_log_seq,
+	Anum_log_storage
 } WflogLogColumn;
 
 #define WFLOG_LOG_USER_COLUMNS Anum_log_span_id /* those a writer may name */
-#define WFLOG_LOG_COLUMNS Anum_log_seq
+#define WFLOG_LOG_COLUMNS Anum_log_storage
 
 /* ---- guc.c: settings ---- */
 

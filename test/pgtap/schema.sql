@@ -62,10 +62,10 @@ SELECT results_eq($$EXECUTE columns('wflog.workflow_execution_logs')$$, $$VALUES
     ('trace_id', 'text', false, NULL),
     ('span_id', 'text', false, NULL),
     ('original_size', 'integer', false, NULL),
-    ('storage', '"char"', true, '''r''::"char"'),
     ('execution_hash', 'bigint', true, '0'),
     ('xact', 'xid8', true, '''0''::xid8'),
-    ('seq', 'integer', true, '0')$$, 'columns of workflow_execution_logs');
+    ('seq', 'integer', true, '0'),
+    ('storage', '"char"', true, '''r''::"char"')$$, 'columns of workflow_execution_logs');
 SELECT results_eq(format('EXECUTE columns(%L)', leaf), $$EXECUTE columns('wflog.workflow_execution_logs')$$, leaf || ' has the same columns')
 FROM unnest(ARRAY['wflog.workflow_execution_logs_rows', 'wflog.workflow_execution_logs_default']) AS leaf;
 SELECT results_eq($$EXECUTE columns('wflog.workflows')$$, $$VALUES

@@ -61,8 +61,8 @@ INSERT INTO bad VALUES
     ('space before', ' ' || :'stream'), ('space after', :'stream' || ' '), ('line feed after', :'stream' || E'\n'),
     ('padding after', :'stream' || '='), ('twice', :'stream' || :'stream'),
     ('not ASCII', :'stream' || 'é'), ('standard base64', overlay(:'stream' placing '+/' from 10)),
-    ('SQL', $$s1.' OR true --$$), ('percent', 's1.%s%n%d'), ('70 kB', 's1.' || repeat('A', 70000)),
-    ('70 kB of nothing', repeat(' ', 70000)), ('64 kB', 's1.' || repeat('A', 64 * 1024 - 3));
+    ('SQL', $$s1.' OR true --$$), ('percent', 's1.%s%n%d'), ('300 kB', 's1.' || repeat('A', 300000)),
+    ('300 kB of nothing', repeat(' ', 300000)), ('256 kB', 's1.' || repeat('A', 256 * 1024 - 3));
 SELECT what, pg_temp.refusal('SELECT wflog.tail(%L, %L)', 'cursors-1', cursor) AS tail
 FROM bad ORDER BY what COLLATE "C";
 SELECT what, pg_temp.refusal('SELECT wflog.logs(%L, after => %L)', 'cursors-1', regexp_replace(cursor, '^s1', 'p1')) AS logs
