@@ -9,6 +9,7 @@
 
 #include "catalog/pg_collation.h"
 #include "filter.h"
+#include "json.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 
@@ -104,6 +105,20 @@ set_search(LogFilter *filter, text *search)
 				 errmsg("search must have a word")));
 }
 
+/* A time for a message: in UTC, as in our JSON. */
+static const char *
+time_text(TimestampTz time)
+{
+	StringInfoData buf;
+
+	if (TIMESTAMP_NOT_FINITE(time))
+		return TIMESTAMP_IS_NOBEGIN(time) ? "-infinity" : "infinity";
+	initStringInfo(&buf);
+	json_time(&buf, time);
+	buf.data[--buf.len] = '\0';	/* the quotes */
+	return buf.data + 1;
+}
+
 /* A filter that lets everything pass. */
 LogFilter *
 log_filter_all(void)
@@ -142,8 +157,7 @@ log_filter_from_args(FunctionCallInfo fcinfo, int first)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("start_time %s is after end_time %s",
-						pstrdup(timestamptz_to_str(filter->start_time)),
-						pstrdup(timestamptz_to_str(filter->end_time)))));
+						time_text(filter->start_time), time_text(filter->end_time))));
 	filter->category = category_text(fcinfo, first + 4);
 	if (!PG_ARGISNULL(first + 5))
 	{

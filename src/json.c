@@ -166,13 +166,14 @@ json_time(StringInfo buf, TimestampTz time)
 		day--;
 	}
 	j2date((int) day + POSTGRES_EPOCH_JDATE, &year, &month, &mday);
+	seconds = rest / USECS_PER_SEC;
 	if (year < 0 || year > 9999)
 	{
 		/* beyond what four digits say: ISO 8601's expanded form */
-		appendStringInfo(buf, "\"%+06d-%02d-%02dT00:00:00.000000Z\"", year, month, mday);
+		appendStringInfo(buf, "\"%+06d-%02d-%02dT%02u:%02u:%02u.%06dZ\"", year, month, mday,
+						 seconds / 3600, seconds / 60 % 60, seconds % 60, (int) (rest % USECS_PER_SEC));
 		return;
 	}
-	seconds = rest / USECS_PER_SEC;
 	put_digits(text + 1, year, 4);
 	put_digits(text + 6, month, 2);
 	put_digits(text + 9, mday, 2);
