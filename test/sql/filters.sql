@@ -138,7 +138,7 @@ CREATE PROCEDURE pg_temp.try(r pg_temp.request) LANGUAGE plpgsql AS $$
 DECLARE
     wanted uuid[] := pg_temp.by_sql(r);
     n int := cardinality(wanted);
-    size int := 1 + floor(random() * greatest(5, n / 3))::int;
+    size int := greatest(1 + floor(random() * greatest(5, n / 3)), n / 25)::int;
     skip int := floor(random() * (n + 3));
     page json;
     cursor text;
