@@ -79,11 +79,11 @@ find_readable_execution(FunctionCallInfo fcinfo, int arg, ReadableExecution *exe
 	id = PG_GETARG_TEXT_PP(arg);
 	wflog_check_execution_id(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
 	execution->key = execution_key(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
-	if (!wflog_may_read_execution(execution->key.id, execution->key.len))
-		return false;
 	execution->registered = wflog_lookup_execution(execution->key.id, execution->key.len,
 												   &execution->row);
-	return true;
+	if (!execution->registered)
+		return wflog_sees_all();
+	return wflog_may_read_workflow(execution->row.workflow_id, strlen(execution->row.workflow_id));
 }
 
 /* Raise P0002. */
