@@ -105,20 +105,6 @@ set_search(LogFilter *filter, text *search)
 				 errmsg("search must have a word")));
 }
 
-/* A time for a message: in UTC, as in our JSON. */
-static const char *
-time_text(TimestampTz time)
-{
-	StringInfoData buf;
-
-	if (TIMESTAMP_NOT_FINITE(time))
-		return TIMESTAMP_IS_NOBEGIN(time) ? "-infinity" : "infinity";
-	initStringInfo(&buf);
-	json_time(&buf, time);
-	buf.data[--buf.len] = '\0';	/* the quotes */
-	return buf.data + 1;
-}
-
 /* A filter that lets everything pass. */
 LogFilter *
 log_filter_all(void)

@@ -184,6 +184,20 @@ json_time(StringInfo buf, TimestampTz time)
 	json_literal(buf, text);
 }
 
+/* A time for a message, as in our JSON but without quotes. */
+const char *
+time_text(TimestampTz time)
+{
+	StringInfoData buf;
+
+	if (TIMESTAMP_NOT_FINITE(time))
+		return TIMESTAMP_IS_NOBEGIN(time) ? "-infinity" : "infinity";
+	initStringInfo(&buf);
+	json_time(&buf, time);
+	buf.data[--buf.len] = '\0';
+	return buf.data + 1;
+}
+
 /* A UUID. */
 void
 json_uuid(StringInfo buf, const pg_uuid_t *uuid)

@@ -19,6 +19,7 @@ extern void json_cstring(StringInfo buf, const char *text); /* NULL becomes null
 extern void json_int(StringInfo buf, int64 value);
 extern void json_double(StringInfo buf, double value);
 extern void json_time(StringInfo buf, TimestampTz time);
+extern const char *time_text(TimestampTz time);
 extern void json_uuid(StringInfo buf, const pg_uuid_t *uuid);
 extern void json_iso_duration(StringInfo buf, int64 microseconds);
 

@@ -10,6 +10,7 @@
  */
 #include "wflog.h"
 
+#include "common/int.h"
 #include "execution_json.h"
 #include "json.h"
 #include "mb/pg_wchar.h"
@@ -23,6 +24,7 @@
 PG_FUNCTION_INFO_V1(wflog_workflow_summary);
 
 #define MAX_BUCKETS 10000
+#define MAX_BUCKET (36500 * USECS_PER_DAY)
 #define TOP_ERRORS 10
 #define MAX_ERROR_TEXTS 10000	/* told apart; the rest is counted as others */
 #define ERROR_TEXT_BYTES 200	/* by which they are told apart */
@@ -332,16 +334,19 @@ static int64
 bucket_arg(FunctionCallInfo fcinfo, int arg)
 {
 	Interval   *interval;
+	int64		days;
 	int64		length;
 
 	if (PG_ARGISNULL(arg))
 		return 0;
 	interval = PG_GETARG_INTERVAL_P(arg);
-	length = interval->time + interval->day * USECS_PER_DAY;
-	if (interval->month != 0 || length < USECS_PER_SEC)
+	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &days) ||
+		pg_add_s64_overflow(interval->time, days, &length))
+		length = -1;			/* out of range anyway */
+	if (interval->month != 0 || length < USECS_PER_SEC || length > MAX_BUCKET)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("bucket must be at least one second and have no months, not \"%s\"",
+				 errmsg("bucket must be between 1 second and 36500 days and have no months, not \"%s\"",
 						DatumGetCString(DirectFunctionCall1(interval_out, PointerGetDatum(interval)))),
 				 errhint("Write 30 days for a month.")));
 	return length;
@@ -386,8 +391,7 @@ wflog_workflow_summary(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("since %s is after until %s",
-						pstrdup(timestamptz_to_str(totals.filter->start_time)),
-						pstrdup(timestamptz_to_str(totals.filter->end_time)))));
+						time_text(totals.filter->start_time), time_text(totals.filter->end_time))));
 	totals.bucket = bucket_arg(fcinfo, 3);
 	totals.context = CurrentMemoryContext;
 	totals.errors = make_table("wflog errors", ERROR_TEXT_BYTES + 1, sizeof(ErrorText), HASH_STRINGS,
