@@ -3,7 +3,9 @@
 # and moves rows into them.  The model knows what has been committed.  A reader
 # never gets a log before its commit, gets each committed log exactly once
 # whatever the sizes of its pages, and the logs of a writer in the writer's
-# order.
+# order.  Retention removes logs while readers stand somewhere before, in or after
+# them: who has not got all of them is told (WF002) and begins anew, and whoever
+# begins anew gets to the end.
 #
 # The steps are drawn beforehand from a seed and run by one session that drives
 # the others through dblink, so a failure repeats:
@@ -14,7 +16,8 @@
 # Seen to fail when tail() delivers a transaction's own logs, does not look up
 # the transactions a cursor has hidden, takes what is in progress for seen, does
 # not know that it stands inside a transaction, forgets what was seen before the
-# batch, or merges leaves without regard to seq.
+# batch, merges leaves without regard to seq, jumps over what retention has
+# removed, or tells again who has begun after that.
 
 use strict;
 use warnings;
@@ -50,11 +53,15 @@ CREATE EXTENSION wflog;
 CREATE EXTENSION dblink;
 CREATE SCHEMA model;
 
--- What is committed; order is kept among the logs of one stream.
-CREATE TABLE model.committed (n int PRIMARY KEY, execution text, stream text);
+-- What is committed; order is kept among the logs of one stream.  Retention has
+-- removed what has a number in removed.
+CREATE TABLE model.committed (n int PRIMARY KEY, execution text, stream text, removed int);
+CREATE SEQUENCE model.removals;
 CREATE INDEX ON model.committed (execution, n);
--- Where each reader is, and what it got as its how manieth log.
-CREATE TABLE model.cursors (reader int, execution text, cursor text, got int, PRIMARY KEY (reader, execution));
+-- Where each reader is, and what it got as its how manieth log.  It has begun
+-- after the removals up to born.
+CREATE TABLE model.cursors (reader int, execution text, cursor text, got int, born int DEFAULT 0,
+	gaps int DEFAULT 0, PRIMARY KEY (reader, execution));
 CREATE TABLE model.delivered (reader int, execution text, n int, place int, PRIMARY KEY (reader, n));
 CREATE INDEX ON model.delivered (reader, execution);
 
@@ -67,6 +74,10 @@ DECLARE
 	next_cursor text;
 BEGIN
 	SELECT * INTO at FROM model.cursors WHERE reader = who AND execution = what;
+	IF at.cursor IS NULL THEN	-- begins only now
+		UPDATE model.cursors SET born = (SELECT coalesce(max(removed), 0) FROM model.committed)
+		WHERE reader = who AND execution = what;
+	END IF;
 	WITH page AS MATERIALIZED (
 		SELECT t.cursor, (t.log->>'message')::int AS n, t.i
 		FROM wflog.tail(what, at.cursor, page) WITH ORDINALITY AS t(cursor, log, batch, i)),
@@ -82,6 +93,14 @@ BEGIN
 		UPDATE model.cursors SET cursor = next_cursor, got = got + arrived WHERE reader = who AND execution = what;
 	END IF;
 	RETURN arrived;
+EXCEPTION WHEN SQLSTATE 'WF002' THEN
+	-- Only who was there before a removal can have missed something by it.
+	IF NOT EXISTS (SELECT FROM model.committed c WHERE c.execution = what AND c.removed > at.born) THEN
+		RAISE EXCEPTION 'reader % of %: told of a gap where there is none', who, what;
+	END IF;
+	DELETE FROM model.delivered WHERE reader = who AND execution = what;
+	UPDATE model.cursors SET cursor = NULL, got = 0, gaps = gaps + 1 WHERE reader = who AND execution = what;
+	RETURN 1;
 END $$;
 
 -- Read to the end by pages of these sizes: now all that is committed is here.
@@ -95,7 +114,8 @@ BEGIN
 		i := i + 1;
 	END LOOP;
 	SELECT array_agg(c.n) INTO lost FROM model.committed c
-	WHERE c.execution = what AND NOT EXISTS (SELECT FROM model.delivered d WHERE d.reader = who AND d.n = c.n);
+	WHERE c.execution = what AND NOT EXISTS (SELECT FROM model.delivered d WHERE d.reader = who AND d.n = c.n)
+		AND NOT coalesce(c.removed <= (SELECT born FROM model.cursors WHERE reader = who AND execution = what), false);
 	IF lost IS NOT NULL THEN
 		RAISE EXCEPTION 'reader % of %: lost: %', who, what, lost;
 	END IF;
@@ -129,7 +149,8 @@ BEGIN
 	FROM json_array_elements(page->'logs') e
 	WHERE (e->>'message')::int IN (SELECT n FROM model.committed);
 	INSERT INTO model.cursors VALUES (who, what, page->'pagination'->>'stream_cursor',
-		(SELECT count(*) FROM model.delivered WHERE reader = who AND execution = what));
+		(SELECT count(*) FROM model.delivered WHERE reader = who AND execution = what),
+		(SELECT coalesce(max(removed), 0) FROM model.committed));
 END $$;
 SQL
 
@@ -380,13 +401,19 @@ my %steps = (
 		end_all();
 		add("SELECT dblink_exec('maintenance', 'CALL wflog.maintain(3650)');");
 		return 1;
+	},
+	# What is old goes, while nobody has a snapshot from before.
+	retention => sub {
+		end_all();
+		remove_old(int($step * 40 / $steps));
+		return 1;
 	});
 
 my %weights = (
 	insert => 300, begin => 150, savepoint => 60, release => 20, rollback_to => 40,
 	commit => 90, rollback => 25, prepare => 20, commit_prepared => 12, rollback_prepared => 4,
-	read => 250, drain => 20, restart => 4, update => 6, subtransactions => 15,
-	maintain => 3, quiet_maintain => 2);
+	read => 250, drain => 7, restart => 4, update => 6, subtransactions => 15,
+	maintain => 2, quiet_maintain => 2, retention => 1);
 my @lots = map { ($_) x $weights{$_} } sort keys %weights;
 
 # Some sessions are slow to end what they have begun.
@@ -400,6 +427,17 @@ sub take_step
 	$script[$before] = "\\set step '$step: $what'\n" . $script[$before];
 	$done{$what}++;
 	$step++;
+	return;
+}
+
+# Apply retention, and tell the model what is gone.
+sub remove_old
+{
+	my ($days) = @_;
+	add("SELECT dblink_exec('maintenance', 'CALL wflog.maintain(" . ($days + 2) . ")');");
+	add("UPDATE model.committed c SET removed = r.number FROM (SELECT nextval('model.removals') AS number) r "
+		  . 'WHERE removed IS NULL AND NOT EXISTS (SELECT FROM wflog.workflow_execution_logs l '
+		  . 'WHERE l.execution_id = c.execution AND l.message = c.n::text);');
 	return;
 }
 
@@ -459,12 +497,15 @@ if (!$ok && $err =~ /steps\.sql:(\d+):/)
 }
 note(join ', ', map { "$_ $done{$_}" } sort keys %done);
 
-is( $node->safe_psql('postgres', 'SELECT count(*) FROM wflog.workflow_execution_logs'),
-	$node->safe_psql('postgres', 'SELECT count(*) FROM model.committed'),
-	'the table holds what the model knows');
-is( $node->safe_psql('postgres', 'SELECT count(*) FROM model.delivered'),
-	$session_count * $node->safe_psql('postgres', 'SELECT count(*) FROM model.committed'),
-	"each of $session_count readers has all of it");
+my $left = $node->safe_psql('postgres', 'SELECT count(*) FROM model.committed WHERE removed IS NULL');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM wflog.workflow_execution_logs'),
+	$left, 'the table holds what the model knows');
+is( $node->safe_psql('postgres', 'SELECT count(*) FROM model.delivered JOIN model.committed USING (n) WHERE removed IS NULL'),
+	$session_count * $left, "each of $session_count readers has all of it");
+cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM model.committed WHERE removed > 0'),
+	'>', 100, 'and retention has removed others');
+cmp_ok($node->safe_psql('postgres', 'SELECT sum(gaps) FROM model.cursors'),
+	'>', 0, 'of which readers were told');
 
 # It is no test of maintenance if all stayed where it was.
 cmp_ok(
