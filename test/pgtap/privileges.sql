@@ -180,8 +180,7 @@ INSERT INTO attempts (login, claims, become, statements, expected, description) 
 (:'gateway', :'as_carol', :'user_role', ARRAY[$$SELECT set_config('request.jwt.claims', '', true)$$, :'tables'], '0 0 0 0', 'claims taken back'),
 (:'gateway', :'as_carol', :'user_role', ARRAY[:'logs', format($$SELECT set_config('request.jwt.claims', %L, true)$$, :'as_dave'), :'logs'], '0 none', 'claims changed within a transaction'),
 (:'gateway', :'as_carol', :'user_role', ARRAY[format('PREPARE q AS %s', :'logs'), 'EXECUTE q', format($$SELECT set_config('request.jwt.claims', %L, true)$$, :'as_dave'), 'EXECUTE q'], '0 none', 'a prepared statement follows the claims'),
-(:'gateway', :'as_carol', :'user_role', ARRAY['SET LOCAL plan_cache_mode = force_generic_plan', format('PREPARE q AS %s', :'logs'), 'EXECUTE q', format($$SELECT set_config('request.jwt.claims', %L, true)$$, :'as_service'), 'EXECUTE q'], '11 a1,b1,c1,n1,stray', 'so does a generic plan'),
-(:'gateway', :'as_service', :'user_role', ARRAY['DECLARE c CURSOR FOR SELECT execution_id FROM wflog.workflow_execution_logs WHERE execution_id <> ''c1''', 'FETCH c', format($$SELECT set_config('request.jwt.claims', %L, true)$$, :'as_carol'), 'FETCH c'], 'null', 'an open cursor follows the claims');
+(:'gateway', :'as_carol', :'user_role', ARRAY['SET LOCAL plan_cache_mode = force_generic_plan', format('PREPARE q AS %s', :'logs'), 'EXECUTE q', format($$SELECT set_config('request.jwt.claims', %L, true)$$, :'as_service'), 'EXECUTE q'], '11 a1,b1,c1,n1,stray', 'so does a generic plan');
 
 /* Sessions that are no gateway's, with claims. */
 INSERT INTO attempts (login, claims, become, statements, expected, description) VALUES
@@ -211,6 +210,28 @@ INSERT INTO attempts (login, claims, become, statements, expected, description) 
 ('regress_watcher', NULL, 'wflog_writer', ARRAY[
     $$CREATE FUNCTION pg_temp.asked() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN wflog.can_read_execution(''a1'') || '' '' || wflog.can_read_workflow(''wa'') || '' '' || wflog.can_write(); END'$$,
     'GRANT ALL ON FUNCTION pg_temp.asked() TO public', 'SELECT pg_temp.asked()', 'SET LOCAL ROLE wflog_reader', 'SELECT pg_temp.asked()'], 'false false false', 'answers kept by an expression of plpgsql follow SET ROLE');
+
+/* Other ways to be a gateway's session, and what else such a role may be. */
+CREATE ROLE regress_both LOGIN IN ROLE wflog_gateway, wflog_admin, wflog_writer, wflog_reader;
+CREATE ROLE regress_team NOLOGIN IN ROLE wflog_gateway;
+CREATE ROLE regress_app LOGIN IN ROLE regress_team;
+CREATE ROLE regress_supergate LOGIN SUPERUSER IN ROLE wflog_gateway;
+CREATE ROLE regress_quiet LOGIN NOINHERIT IN ROLE wflog_gateway, wflog_reader;
+INSERT INTO attempts (login, claims, become, statements, expected, description) VALUES
+('regress_both', NULL, NULL, ARRAY[:'tables'], '0 0 0 0', 'in a gateway''s session memberships count for nothing: no claims'),
+('regress_both', :'as_carol', NULL, ARRAY[:'logs'], '4 c1', 'with claims, what they allow'),
+('regress_both', :'as_carol', NULL, ARRAY['SELECT wflog.can_write() || '' '' || wflog.can_administer()'], 'false false', 'and no more'),
+('regress_both', :'as_carol', NULL, ARRAY['DELETE FROM wflog.workflow_execution_logs'], '0 rows', 'such an admin deletes nothing'),
+('regress_both', :'as_service', NULL, ARRAY['DELETE FROM wflog.workflow_execution_logs'], '0 rows', 'not even as service_role'),
+('regress_both', :'as_service', NULL, ARRAY['CALL wflog.maintain()'], '42501 permission denied for maintenance', 'nor runs maintenance'),
+('regress_both', :'as_carol', NULL, ARRAY['SELECT wflog.log(''c1'', ''x'')'], '42501', 'such a writer logs nothing'),
+('regress_both', :'as_carol', 'wflog_writer', ARRAY[:'logs'], '4 c1', 'SET ROLE does not change that'),
+('regress_app', :'as_carol', NULL, ARRAY[:'logs'], '4 c1', 'a gateway through another role'),
+('regress_quiet', :'as_carol', NULL, ARRAY[:'logs'], '42501 permission denied for schema wflog', 'NOINHERIT: no privileges'),
+('regress_quiet', :'as_carol', 'wflog_reader', ARRAY[:'logs'], '4 c1', 'NOINHERIT: but claims are believed'),
+('regress_supergate', :'as_carol', NULL, ARRAY['SELECT wflog.uid()'], :'carol', 'a superuser who was made a gateway'),
+('regress_supergate', :'as_carol', 'wflog_reader', ARRAY[:'logs'], '4 c1', 'is whom the claims say'),
+('regress_supergate', :'as_carol', NULL, ARRAY[:'logs'], '11 a1,b1,c1,n1,stray', 'but policies do not hold a superuser');
 
 \if :supabase
 INSERT INTO attempts (login, claims, become, statements, expected, description) VALUES

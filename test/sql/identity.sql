@@ -81,6 +81,14 @@ SELECT wflog.uid(), wflog.role(), (SELECT count(*) FROM wflog.workflow_execution
 SELECT wflog.log('identity 1', 'by service') IS NOT NULL AS logged;
 SELECT wflog.set_execution_status('identity 1', 'SUCCESS');
 COMMIT;
+-- an open cursor follows the claims
+BEGIN;
+SET LOCAL request.jwt.claims = '{"role": "service_role"}';
+DECLARE d CURSOR FOR SELECT message FROM wflog.workflow_execution_logs WHERE execution_id IN ('identity 1', 'identity stray');
+FETCH d \gset first_
+SET LOCAL request.jwt.claims = '{"sub": "regress_other"}';
+FETCH ALL FROM d;
+ROLLBACK;
 SET request.jwt.claims = '{"sub": ';
 SELECT count(*) FROM wflog.workflow_execution_logs;
 SELECT wflog.uid();
