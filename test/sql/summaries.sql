@@ -48,7 +48,7 @@ BEGIN
     END LOOP;
     -- an execution whose logs say nothing about nodes or progress, and some years away
     PERFORM wflog.log('sum 19', 'plain', created_at => '2101-01-01Z');
-    PERFORM wflog.log('sum 19', 'more steps than there are', step_number => 5, total_steps => 3, created_at => '2101-01-02Z');
+    PERFORM wflog.log('sum 18', 'more steps than there are', step_number => 5, total_steps => 3, created_at => '2101-01-02Z');
     PERFORM wflog.log('sum unregistered', 'nobody''s', progress_percentage => 5);
 END
 $$;
