@@ -119,7 +119,8 @@ log_position(TupleTableSlot *slot)
 	return position;
 }
 
-static int
+/* The order of pages: below, at or above zero as a is before, at or after b. */
+int
 compare_positions(const PagePosition *a, const PagePosition *b)
 {
 	if (a->created_at != b->created_at)

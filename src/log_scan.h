@@ -41,6 +41,7 @@ extern int64 log_scan_skip(LogScan *scan, int64 count);
 extern TupleTableSlot *log_scan_next(LogScan *scan);
 extern void log_scan_end(LogScan *scan);
 extern PagePosition log_position(TupleTableSlot *slot);
+extern int	compare_positions(const PagePosition *a, const PagePosition *b);
 
 extern int64 log_count(const ExecutionKey *key, const LogFilter *filter);
 

@@ -55,14 +55,6 @@ typedef struct MergeState
 	binaryheap *candidates;		/* the one farthest away on top */
 } MergeState;
 
-static int
-compare_positions(const PagePosition *a, const PagePosition *b)
-{
-	if (a->created_at != b->created_at)
-		return a->created_at < b->created_at ? -1 : 1;
-	return memcmp(a->id.data, b->id.data, UUID_LEN);
-}
-
 /* binaryheap comparator: on top is what leaves the page first. */
 static int
 compare_candidates(Datum a, Datum b, void *arg)

@@ -75,9 +75,7 @@ typedef struct MilestoneLog
 static bool
 is_later(const PagePosition *a, const PagePosition *b)
 {
-	if (a->created_at != b->created_at)
-		return a->created_at > b->created_at;
-	return memcmp(a->id.data, b->id.data, UUID_LEN) > 0;
+	return compare_positions(a, b) > 0;
 }
 
 /* Find or make a node. */
@@ -285,7 +283,7 @@ compare_milestones(const void *a, const void *b)
 	const MilestoneLog *left = a;
 	const MilestoneLog *right = b;
 
-	return is_later(&left->at, &right->at) ? 1 : is_later(&right->at, &left->at) ? -1 : 0;
+	return compare_positions(&left->at, &right->at);
 }
 
 /* The milestones in order of time. */
@@ -317,7 +315,7 @@ compare_nodes(const void *a, const void *b)
 	const NodeTotals *left = *(NodeTotals *const *) a;
 	const NodeTotals *right = *(NodeTotals *const *) b;
 
-	return is_later(&left->first, &right->first) ? 1 : is_later(&right->first, &left->first) ? -1 : 0;
+	return compare_positions(&left->first, &right->first);
 }
 
 /* The nodes by id, in the order in which they first appeared. */
