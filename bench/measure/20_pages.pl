@@ -38,7 +38,7 @@ sub measure_pages
 {
 	my ($cluster, $data, $report) = @_;
 	my $n = 'bench.eid(:n)';
-	my %common = (transactions => $report->{quick} ? 50 : 400);
+	my %common = (transactions => $report->{quick} ? 50 : 200);
 
 	for my $user ('postgres', 'bench_user')
 	{

@@ -31,7 +31,7 @@ sub measure_side
 		  . " ORDER BY created_at LIMIT $limit) TO '$file'");
 	my ($rows) = $cluster->command('wc', '-l', $file) =~ /(\d+)/;
 	push @sets, [ 'none, with the row trigger', $side{trigger} ] if $side{trigger};
-	my @costs = $report->interleave($report->{quick} ? 2 : 5, map
+	my @costs = $report->interleave($report->{quick} ? 2 : 3, map
 		{
 			my $set = $_;
 			sub {

@@ -10,7 +10,7 @@ sub measure_by_hand
 	my ($cluster, $data, $report) = @_;
 	my $pick = '\set n 10 * random(0, 19)';
 	my $n = 'bench.eid(:n)';
-	my $many = $report->{quick} ? 50 : 400;
+	my $many = $report->{quick} ? 50 : 200;
 	my %few = (transactions => 6, set => { e => $data->giant },
 		repetitions => $report->{quick} ? 2 : 3);
 	my $deep = int($data->{giant} * 0.9);
