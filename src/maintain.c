@@ -28,14 +28,15 @@
  * writers, and reading the extents of a due leaf, which stops those who would
  * still write logs that old.
  *
- * Two runs never work at the same time: an advisory lock keeps the second
- * out.
+ * Two runs never work at the same time: a lock on the extension keeps the
+ * second out.
  *
  *-------------------------------------------------------------------------
  */
 #include "wflog.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
 #include "commands/extension.h"
 #include "commands/vacuum.h"
 #include "executor/spi.h"
@@ -55,8 +56,10 @@
 
 PG_FUNCTION_INFO_V1(wflog_maintain_procedure);
 
-/* Key of the advisory lock: "wflg", and 1 for maintenance. */
-#define LOCK_CLASS 0x77666c67
+/*
+ * Sub-object of the extension that stands for a run of maintenance.  Nothing
+ * else has it, and no user can lock it, as with an advisory lock's key.
+ */
 #define LOCK_MAINTENANCE 1
 
 /* Attempts at a step, and the pause after the first; it doubles each time. */
@@ -385,7 +388,8 @@ wflog_maintain(int retention_days, bool atomic, int report_level)
 	LOCKTAG		tag;
 
 	/* Of the session, as transactions end in between, or of the transaction. */
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, LOCK_CLASS, LOCK_MAINTENANCE, 2);
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, get_extension_oid("wflog", false),
+					   LOCK_MAINTENANCE);
 	if (LockAcquire(&tag, ExclusiveLock, !atomic, true) == LOCKACQUIRE_NOT_AVAIL)
 	{
 		ereport(report_level,
