@@ -20,18 +20,22 @@ sub s1_count
 	return "SELECT count(*) FROM s1.workflow_execution_logs WHERE execution_id = $execution $filter;\n";
 }
 
+# A comparison of two scripts.  wflog_transactions: more than S1's where S1
+# takes seconds.  The first of a session fill its caches and do not count.
 sub page_line
 {
 	my ($cluster, $report, %opt) = @_;
 	my $side = sub {
-		my ($script) = @_;
+		my ($script, $transactions) = @_;
 		return sub {
-			$cluster->pgbench($script, transactions => $opt{transactions}, user => $opt{user},
-				set => $opt{set})->{ms};
+			$cluster->pgbench($script, transactions => $transactions, user => $opt{user},
+				set => $opt{set}, skip => $transactions >= 40 ? 10 : 1)->{ms};
 		};
 	};
 
-	return $report->compare(%opt, unit => 'ms', s1 => $side->($opt{s1}), wflog => $side->($opt{wflog}));
+	return $report->compare(%opt, unit => 'ms',
+		s1    => $side->($opt{s1}, $opt{transactions}),
+		wflog => $side->($opt{wflog}, $opt{wflog_transactions} || $opt{transactions}));
 }
 
 sub measure_pages
@@ -76,7 +80,7 @@ sub measure_giant
 	my $giant = $data->giant;
 	my $logs = $data->{giant};
 	my $deep = int($logs * 0.9);
-	my %few = (transactions => 6, set => { e => $giant }, repetitions => $report->{quick} ? 2 : 3);
+	my %few = (transactions => 6, wflog_transactions => 40, set => { e => $giant }, repetitions => $report->{quick} ? 2 : 3);
 	my ($middle_time, $middle_id) = split /\t/, $cluster->sql(
 		"SELECT created_at, id FROM s1.workflow_execution_logs WHERE execution_id = '$giant'"
 		. " ORDER BY created_at, id LIMIT 1 OFFSET " . int($logs / 2));

@@ -11,7 +11,7 @@ sub measure_by_hand
 	my $pick = '\set n 10 * random(0, 19)';
 	my $n = 'bench.eid(:n)';
 	my $many = $report->{quick} ? 50 : 200;
-	my %few = (transactions => 6, set => { e => $data->giant },
+	my %few = (transactions => 40, set => { e => $data->giant },
 		repetitions => $report->{quick} ? 2 : 3);
 	my $deep = int($data->{giant} * 0.9);
 	my %heads = (heads => [ 'S1 by hand', 'wflog' ]);
@@ -34,6 +34,7 @@ sub measure_by_hand
 		s1 => s1_page(':e', 'LIMIT 100', '') . s1_count(':e', ''),
 		wflog => "SELECT wflog.logs_json(:e, 100);\n");
 	page_line($cluster, $report, %heads, %few, what => "giant: page at offset $deep, without total",
+		transactions => 6, wflog_transactions => 40,
 		s1 => s1_page(':e', "LIMIT 100 OFFSET $deep", ''),
 		wflog => "SELECT wflog.logs_json(:e, 100, $deep, with_total => false);\n");
 	page_line($cluster, $report, %heads, %few, what => 'giant: first page of errors, without total',
