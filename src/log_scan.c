@@ -391,27 +391,43 @@ log_scan_end(LogScan *scan)
 	pfree(scan);
 }
 
-/* Begin reading one leaf by (execution_id), which holds the id itself. */
-static void
-open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot snapshot,
-				  bool index_tuples)
+/* The id as a text to compare with. */
+static text *
+key_text(const ExecutionKey *key)
 {
-	ScanKeyData scankey;
 	text	   *id = palloc(VARHDRSZ + key->len);
 
 	SET_VARSIZE(id, VARHDRSZ + key->len);
 	memcpy(VARDATA(id), key->id, key->len);
+	return id;
+}
+
+/* Begin reading a leaf by (execution_id), which holds the id itself. */
+static IndexScanDesc
+begin_by_execution(const OpenLeaf *leaf, text *id, Snapshot snapshot, bool index_tuples)
+{
+	ScanKeyData scankey;
+	IndexScanDesc scan = wflog_index_beginscan(leaf->table, leaf->index, snapshot, 1);
+
+	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   leaf->index->rd_indcollation[0], F_TEXTEQ, PointerGetDatum(id));
+	scan->xs_want_itup = index_tuples;
+	index_rescan(scan, &scankey, 1, NULL, 0);
+	return scan;
+}
+
+/* The same, with what is needed to fetch rows. */
+static void
+open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot snapshot,
+				  bool index_tuples)
+{
 	run->leaf = leaf_open(leaf, LEAF_EXECUTION_INDEX);
 	run->is_open = true;
 	run->raw = table_slot_create(run->leaf.table, NULL);
 	run->converted = run->leaf.map ? log_slot_create() : NULL;
 	run->vm_buffer = InvalidBuffer;
 	run->vm_block = InvalidBlockNumber;
-	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
-						   run->leaf.index->rd_indcollation[0], F_TEXTEQ, PointerGetDatum(id));
-	run->scan = wflog_index_beginscan(run->leaf.table, run->leaf.index, snapshot, 1);
-	run->scan->xs_want_itup = index_tuples;
-	index_rescan(run->scan, &scankey, 1, NULL, 0);
+	run->scan = begin_by_execution(&run->leaf, key_text(key), snapshot, index_tuples);
 }
 
 /*
@@ -423,17 +439,25 @@ execution_find_leaves(ExecutionKey *key)
 {
 	LeafSet    *all = leaf_set_get();
 	LeafSet    *found = leaf_set_copy(all);
+	text	   *id = key_text(key);
 
 	found->count = 0;
 	for (int i = 0; i < all->count; i++)
 	{
-		LeafRun		run = {0};
+		OpenLeaf	leaf = leaf_open(&all->leaves[i], LEAF_EXECUTION_INDEX);
 
-		open_by_execution(&run, &all->leaves[i], key, GetActiveSnapshot(), false);
-		if (index_getnext_tid(run.scan, ForwardScanDirection) != NULL)
-			found->leaves[found->count++] = all->leaves[i];
-		close_leaf(&run);
+		/* a leaf made ahead of its time is empty, and that is quickly seen */
+		if (RelationGetNumberOfBlocks(leaf.table) > 0)
+		{
+			IndexScanDesc scan = begin_by_execution(&leaf, id, GetActiveSnapshot(), false);
+
+			if (index_getnext_tid(scan, ForwardScanDirection) != NULL)
+				found->leaves[found->count++] = all->leaves[i];
+			index_endscan(scan);
+		}
+		leaf_close(&leaf);
 	}
+	pfree(id);
 	pfree(all);
 	key->leaves = found;
 }
