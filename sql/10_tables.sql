@@ -163,7 +163,7 @@ ALTER TABLE wflog.workflow_execution_logs_default
     ADD PRIMARY KEY (execution_hash, created_at, id);
 CREATE INDEX workflow_execution_logs_default_stream_idx
     ON wflog.workflow_execution_logs_default (execution_hash, xact, seq);
--- pattern_ops compare bytes, which is several times cheaper than the locale's order
+-- pattern_ops compare bytes and do not ask the locale; equality is served all the same
 CREATE INDEX workflow_execution_logs_default_execution_id_idx
     ON wflog.workflow_execution_logs_default (execution_id pg_catalog.varchar_pattern_ops);
 CREATE INDEX workflow_execution_logs_default_errors_idx
