@@ -20,7 +20,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(EXTENSIO
 MODULE_big = wflog
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PG_CPPFLAGS = -Isrc -DWFLOG_VERSION='"$(EXTVERSION)"'
-# The -Wno options are for PostgreSQL's own headers and macros.
+# Callbacks of fixed shape leave parameters unused; int against lengthof() is idiom.
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 # PGXS hands over the options and attributes of the compiler PostgreSQL was built with.
 ifneq (,$(findstring clang,$(CC)))
