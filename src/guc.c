@@ -9,14 +9,45 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 int			wflog_audit_retention_days = 0;
 int			wflog_maintenance_lock_timeout = 50;
+int			wflog_max_databases = 8;
 int			wflog_max_entry_size = 10240;
+int			wflog_notify = WFLOG_NOTIFY_ON;
+int			wflog_notify_payload = WFLOG_PAYLOAD_FULL;
+int			wflog_notify_scope = WFLOG_SCOPE_ASKED;
 char	   *wflog_partition_interval = NULL;
 int			wflog_partitions_ahead = 3;
+int			wflog_queue_size = 2048;
 int			wflog_retention_days = 30;
+
+static const struct config_enum_entry notify_options[] = {
+	{"off", WFLOG_NOTIFY_OFF, false},
+	{"on", WFLOG_NOTIFY_ON, false},
+	{"transaction", WFLOG_NOTIFY_TRANSACTION, false},
+	{"false", WFLOG_NOTIFY_OFF, true},
+	{"true", WFLOG_NOTIFY_ON, true},
+	{"no", WFLOG_NOTIFY_OFF, true},
+	{"yes", WFLOG_NOTIFY_ON, true},
+	{"0", WFLOG_NOTIFY_OFF, true},
+	{"1", WFLOG_NOTIFY_ON, true},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry notify_payload_options[] = {
+	{"full", WFLOG_PAYLOAD_FULL, false},
+	{"reference", WFLOG_PAYLOAD_REFERENCE, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry notify_scope_options[] = {
+	{"asked", WFLOG_SCOPE_ASKED, false},
+	{"all", WFLOG_SCOPE_ALL, false},
+	{NULL, 0, false}
+};
 
 /* Allow only the intervals that src/partitions.c can align. */
 static bool
@@ -35,6 +66,13 @@ check_partition_interval(char **newval, void **extra, GucSource source)
 void
 wflog_define_settings(void)
 {
+	/*
+	 * What sizes shared memory is fixed at server start.  Where the library is
+	 * not preloaded such settings cannot be defined as what they are, but they
+	 * may stand in the configuration all the same.
+	 */
+	GucContext	at_start = process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP;
+
 	DefineCustomIntVariable("wflog.audit_retention_days",
 							"How many days an ended execution and its audit trail are kept.",
 							"0 keeps them for ever.",
@@ -45,11 +83,31 @@ wflog_define_settings(void)
 							NULL,
 							&wflog_maintenance_lock_timeout, 50, 1, 60000,
 							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("wflog.max_databases",
+							"How many databases can have live notifications and roll-ups.",
+							NULL,
+							&wflog_max_databases, 8, 1, 1024,
+							at_start, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("wflog.max_entry_size",
 							"Largest size of a log's variable fields together; longer ones are cut.",
 							NULL,
 							&wflog_max_entry_size, 10240, 1024, 256 * 1024 * 1024,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+	DefineCustomEnumVariable("wflog.notify",
+							 "Whether logs are notified, and whether by the worker or by the writing transaction.",
+							 NULL,
+							 &wflog_notify, WFLOG_NOTIFY_ON, notify_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("wflog.notify_payload",
+							 "Whether a notification carries the log or a reference to it.",
+							 NULL,
+							 &wflog_notify_payload, WFLOG_PAYLOAD_FULL, notify_payload_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("wflog.notify_scope",
+							 "Which executions are notified: those whose channel has been asked for, or all.",
+							 NULL,
+							 &wflog_notify_scope, WFLOG_SCOPE_ASKED, notify_scope_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("wflog.partition_interval",
 							   "Time span of a partition: hour, day, week or month.",
 							   NULL,
@@ -60,6 +118,11 @@ wflog_define_settings(void)
 							NULL,
 							&wflog_partitions_ahead, 3, 1, 100,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("wflog.queue_size",
+							"Size of a database's commit queue.",
+							"When it is full, the worker reads the table instead.",
+							&wflog_queue_size, 2048, 16, 1024 * 1024,
+							at_start, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("wflog.retention_days",
 							"How many days logs are kept where no policy says otherwise.",
 							NULL,

@@ -14,12 +14,17 @@
  * slot->activity_lock, slot->published_lock, slot->fold_lock.  None is held
  * while anything is read from disk or anyone is waited for.
  *
+ * A slot can change hands while a backend holds a pointer to it.  Whoever
+ * changes anything in a slot checks, under the lock in question, that it is
+ * still its database's (slot_is_mine()); all functions here do.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef WFLOG_SHARED_H
 #define WFLOG_SHARED_H
 
 #include "access/transam.h"
+#include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
@@ -41,7 +46,9 @@ typedef enum QueueKind
 
 /*
  * An entry of the ring.  Where text_len > 0, the text follows in as many
- * further places of the ring as it takes.
+ * further places of the ring as it takes.  The transaction may have written
+ * less than its entries say (a savepoint was rolled back, ON CONFLICT DO
+ * NOTHING), and it may abort after all; never more.
  */
 typedef struct QueueEntry
 {
@@ -70,14 +77,22 @@ typedef enum AskedKind
 	ASKED_WORKFLOW
 } AskedKind;
 
+#define ASKED_INDEX (2 * ASKED_MAX)	/* places, a power of 2 */
+
+/* Why all executions count as asked. */
+#define ASKED_ALL_FULL 0x01		/* one did not fit; for good, we cannot know which */
+#define ASKED_ALL_SCOPE 0x02	/* wflog.notify_scope = all */
+
 #define ASKED_BY_CHANNEL 0x01	/* notify on the subject's own channel */
 #define ASKED_BY_GATEWAY 0x02	/* notify on the gateway's */
 
 typedef struct AskedEntry
 {
 	int64		hash;			/* of the id */
-	uint64		since;			/* number published when it was first asked for */
-	uint8		kind;			/* AskedKind; 0: free */
+	uint64		since_epoch;	/* what was published when it was first asked for: epoch */
+	uint64		since;			/* and number */
+	uint64		last_asked;		/* slot->asked_calls when it was last asked for */
+	uint8		kind;			/* AskedKind */
 	uint8		flags;
 	uint8		id_len;
 	char		id[ASKED_MAX_ID];
@@ -89,8 +104,8 @@ typedef struct AskedEntry
 
 typedef struct LeafActivity
 {
-	Oid			leaf;
-	uint64		last_xact;		/* the greatest that has written to it */
+	pg_atomic_uint32 leaf;		/* InvalidOid: free */
+	pg_atomic_uint64 last_xact;	/* the greatest that has written to it */
 } LeafActivity;
 
 /* ---- hints for the keeper ---- */
@@ -122,10 +137,10 @@ typedef struct LagSecond
 
 typedef struct SlotStats
 {
-	slock_t		mutex;
+	uint64		queue_high_water;	/* places of the ring; this and the next under queue_lock */
+	uint64		overflows;		/* transactions whose hints were lost */
+	slock_t		mutex;			/* of what follows */
 	TimestampTz reset_at;
-	uint64		queue_high_water;	/* places of the ring */
-	uint64		overflows;
 	uint64		batches;
 	uint64		logs_notified;
 	uint64		notifications;
@@ -161,31 +176,44 @@ typedef struct DatabaseSlot
 	pid_t		pids[WORKER_KINDS];
 	Latch	   *latches[WORKER_KINDS];	/* NULL: not running */
 
+	/*
+	 * Read by every commit without a lock.  worker_sleeps may be 0 only while
+	 * the worker is going to take a snapshot anyway: it sets it to 1, and
+	 * passes a memory barrier, before the snapshot of each round.  Then a
+	 * commit that reads 0 is in that snapshot, and one that reads 1 sets the
+	 * latch, which the worker must have reset before it took the snapshot.
+	 */
+	pg_atomic_uint32 worker_sleeps; /* it wants to be woken */
+	pg_atomic_uint32 keeper_sleeps;
+	pg_atomic_uint32 notify_on; /* the worker sends notifications at all */
+	pg_atomic_uint32 asked_all; /* ASKED_ALL flags */
+	pg_atomic_uint32 asked_any; /* somebody has asked for something */
+
 	/* the commit queue: places from tail to head, both only grow */
-	LWLock	   *queue_lock;
+	LWLock	   *queue_lock pg_attribute_aligned(PG_CACHE_LINE_SIZE);
 	uint64		queue_head;
 	uint64		queue_tail;
 	bool		overflow;		/* hints have been lost */
-	pg_atomic_uint32 worker_sleeps; /* it wants to be woken */
-	pg_atomic_uint32 notify_on; /* the worker sends notifications at all */
 
-	/* asked executions and workflows */
-	LWLock	   *asked_lock;
-	uint64		asked_version;	/* grows with every change by a backend */
+	/* asked executions and workflows, without order; and where they are by hash */
+	LWLock	   *asked_lock pg_attribute_aligned(PG_CACHE_LINE_SIZE);
+	uint64		asked_version;	/* grows when something new is asked for */
+	uint64		asked_calls;	/* grows with each call */
 	int			asked_count;
-	bool		asked_all;		/* more than there is room for, or by setting */
 	bool		gateway_asked;
-	pg_atomic_uint32 asked_bits[ASKED_BITS / 32];	/* filter by hash; all ones if all */
+	uint16		asked_index[ASKED_INDEX];	/* 1 + place in asked; 0: free */
+	pg_atomic_uint32 asked_bits[ASKED_BITS / 32];	/* filter by hash */
 	AskedEntry	asked[ASKED_MAX];
 
 	/* leaf activity */
-	LWLock	   *activity_lock;
-	uint64		activity_floor; /* of leaves not listed; 0: not known yet */
+	LWLock	   *activity_lock pg_attribute_aligned(PG_CACHE_LINE_SIZE);
+	pg_atomic_uint32 activity_version;	/* odd while entries move */
 	int			activity_count;
-	LeafActivity activity[ACTIVITY_MAX];
+	pg_atomic_uint64 activity_floor;	/* of any leaf; 0: not known yet */
+	LeafActivity activity[ACTIVITY_MAX];	/* by hash */
 
 	/* what has been notified: everything that this snapshot shows */
-	LWLock	   *published_lock;
+	LWLock	   *published_lock pg_attribute_aligned(PG_CACHE_LINE_SIZE);
 	ConditionVariable published_cv;
 	uint64		epoch;			/* of the worker, milliseconds; 0: none has published yet */
 	uint64		published;		/* number of the batch */
@@ -194,10 +222,9 @@ typedef struct DatabaseSlot
 	int			published_count;	/* the hidden ids are published_hidden() */
 
 	/* hints for the keeper */
-	LWLock	   *fold_lock;
+	LWLock	   *fold_lock pg_attribute_aligned(PG_CACHE_LINE_SIZE);
 	uint64		fold_head;
 	uint64		fold_tail;
-	pg_atomic_uint32 keeper_sleeps;
 	FoldHint	fold_ring[FOLD_RING];
 
 	SlotStats	stats;
@@ -208,6 +235,7 @@ typedef struct Control
 	LWLock	   *lock;
 	pid_t		launcher_pid;
 	Latch	   *launcher_latch;
+	pg_atomic_uint32 assignments;	/* counts slots given and taken back */
 	int			slot_count;		/* wflog.max_databases */
 	uint32		queue_places;	/* of each slot's ring */
 	int			max_hidden;		/* ids a published snapshot can hide */
@@ -223,9 +251,18 @@ extern DatabaseSlot *slot_number(int i);
 extern DatabaseSlot *slot_of_database(Oid database);	/* NULL: it has none */
 extern DatabaseSlot *my_slot(void);	/* of MyDatabaseId; cached; NULL: none */
 extern DatabaseSlot *slot_assign(Oid database); /* launcher; NULL: all are taken */
-extern void slot_release(DatabaseSlot *slot);	/* launcher */
+extern void slot_release(DatabaseSlot *slot);	/* launcher, when worker and keeper are gone */
+extern void slot_occupy(DatabaseSlot *slot, WorkerKind kind);	/* by worker and keeper at start */
+extern void slot_leave(DatabaseSlot *slot, WorkerKind kind);	/* and at exit */
 extern QueueEntry *slot_ring(DatabaseSlot *slot);
 extern uint64 *published_hidden(DatabaseSlot *slot);
+
+/* Is the slot still our database's?  Holds as long as one of its locks is held. */
+static inline bool
+slot_is_mine(DatabaseSlot *slot)
+{
+	return pg_atomic_read_u32(&slot->database) == MyDatabaseId;
+}
 
 /* ---- queue.c ---- */
 
@@ -235,8 +272,8 @@ extern void wflog_queue_init(void); /* from _PG_init: transaction callbacks */
  * Notes of the transaction at hand, pushed just before it commits.  leaf is
  * where the row goes.  May fail for want of memory, so not in callbacks.
  */
-extern void queue_note_logs(Oid leaf, int64 hash, FullTransactionId xact);
-extern void queue_note_status(const char *execution_id, int len);
+extern void queue_note_logs(Oid leaf, int64 hash, FullTransactionId xact, const char *id, int len);
+extern void queue_note_status(const char *execution_id, int len);	/* before it is committed */
 extern void queue_note_owner(const char *workflow_id, int len);
 
 /*
@@ -249,6 +286,18 @@ extern uint32 queue_drain(DatabaseSlot *slot, QueueEntry *buffer, bool *overflow
 extern uint32 queue_text_places(const QueueEntry *entry);	/* that follow it */
 extern void queue_wake(DatabaseSlot *slot, WorkerKind kind);
 
+/* An execution that the transaction at hand has logged to, for wflog.notify = transaction. */
+typedef struct TouchedExecution
+{
+	int64		hash;
+	int			len;
+	char	   *id;				/* not terminated */
+} TouchedExecution;
+
+/* Called before the commit if there are any; notify.c sets it.  It may fail. */
+typedef void (*NotifyFromTransaction) (const TouchedExecution *executions, int count);
+extern NotifyFromTransaction notify_from_transaction;
+
 /* ---- asked.c ---- */
 
 extern void asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len,
@@ -256,12 +305,15 @@ extern void asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int 
 extern bool asked_maybe(DatabaseSlot *slot, int64 hash);	/* no lock; may say yes wrongly */
 extern bool asked_execution(DatabaseSlot *slot, int64 hash);	/* exact, takes the lock */
 extern AskedEntry *asked_copy(DatabaseSlot *slot, int *count, bool *all, uint64 *version);	/* palloc'd */
-extern void asked_remove(DatabaseSlot *slot, AskedKind kind, const char *id, int len);
+/* Forget one, an entry of asked_copy(), unless it has been asked for again since. */
+extern bool asked_remove(DatabaseSlot *slot, const AskedEntry *entry);
+extern void asked_set_scope(DatabaseSlot *slot, bool all);	/* worker, at start and reload */
 
-/* ---- published batches (asked.c) ---- */
+/* ---- published.c: published batches ---- */
 
-/* Publish what S shows as batch number; only if nothing was asked since version. */
-extern bool publish_batch(DatabaseSlot *slot, uint64 number, const XactSet *shown, uint64 asked_version);
+/* Publish what S shows as batch number; only if nothing was asked for since version. */
+extern bool publish_batch(DatabaseSlot *slot, uint64 epoch, uint64 number, const XactSet *shown,
+						  uint64 asked_version);
 extern void publish_committed(DatabaseSlot *slot, uint64 number);
 extern bool published_batch(DatabaseSlot *slot, uint64 *epoch, uint64 *number, XactSet *shown);	/* palloc'd set */
 
@@ -271,7 +323,7 @@ extern void activity_note(DatabaseSlot *slot, Oid leaf, uint64 xact);
 extern uint64 activity_last_xact(Oid leaf); /* PG_UINT64_MAX: unknown */
 extern void activity_set_floor(DatabaseSlot *slot, uint64 xact);
 
-/* ---- fold hints (asked.c's neighbour fold_ring.c) ---- */
+/* ---- fold_ring.c: fold hints ---- */
 
 extern void fold_hint(DatabaseSlot *slot, int64 hash, Oid leaf, TimestampTz since); /* dropped when full */
 extern int	fold_take(DatabaseSlot *slot, FoldHint *hints, int room);

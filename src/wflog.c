@@ -7,6 +7,9 @@
  */
 #include "wflog.h"
 
+#include "miscadmin.h"
+#include "shared.h"
+
 PG_MODULE_MAGIC;
 
 void		_PG_init(void);
@@ -16,4 +19,7 @@ void
 _PG_init(void)
 {
 	wflog_define_settings();
+	if (process_shared_preload_libraries_in_progress)
+		wflog_shmem_init();
+	wflog_queue_init();
 }

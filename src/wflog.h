@@ -78,6 +78,30 @@ extern int	wflog_audit_retention_days; /* days, 0 keeps for ever */
 extern char *wflog_partition_interval;	/* hour, day, week or month */
 extern int	wflog_partitions_ahead; /* leaves */
 extern int	wflog_maintenance_lock_timeout; /* milliseconds */
+extern int	wflog_queue_size;	/* kilobytes */
+extern int	wflog_max_databases;	/* slots */
+extern int	wflog_notify;		/* WflogNotify */
+extern int	wflog_notify_payload;	/* WflogNotifyPayload */
+extern int	wflog_notify_scope; /* WflogNotifyScope */
+
+typedef enum WflogNotify
+{
+	WFLOG_NOTIFY_OFF,
+	WFLOG_NOTIFY_ON,			/* the worker does */
+	WFLOG_NOTIFY_TRANSACTION	/* the writing transaction does */
+} WflogNotify;
+
+typedef enum WflogNotifyPayload
+{
+	WFLOG_PAYLOAD_FULL,			/* the log, if it fits */
+	WFLOG_PAYLOAD_REFERENCE
+} WflogNotifyPayload;
+
+typedef enum WflogNotifyScope
+{
+	WFLOG_SCOPE_ASKED,			/* executions whose channel has been asked for */
+	WFLOG_SCOPE_ALL
+} WflogNotifyScope;
 
 extern void wflog_define_settings(void);
 
