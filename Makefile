@@ -1,6 +1,6 @@
 # wflog: workflow execution logs in PostgreSQL
 #
-#   make                build the library and the install script
+#   make                build the library, the install script and the command
 #   make install        install into the PostgreSQL that PG_CONFIG belongs to
 #   make installcheck   run every test in temporary instances; nothing needs to
 #                       be running, but "make install" must have been done
@@ -67,6 +67,16 @@ $(EXTENSION_SQL): $(SQL_PARTS) $(EXTENSION).control Makefile
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	  cat $(SQL_PARTS) /dev/null; } > $@.tmp
 	mv $@.tmp $@
+
+# The command has a Makefile of its own.
+.PHONY: client client-install client-uninstall client-clean
+client client-install client-uninstall client-clean:
+	+$(MAKE) -C src/client PG_CONFIG="$(PG_CONFIG)" $(patsubst client-%,%,$(@:client=all))
+all: client
+install: client-install
+client-install: client
+uninstall: client-uninstall
+clean: client-clean
 
 # pg_isolation_regress of PostgreSQL 15 looks for expected/ where it writes.
 .PHONY: isolation-expected
