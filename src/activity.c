@@ -197,6 +197,19 @@ activity_last_xact(Oid leaf)
 }
 
 /*
+ * Note that a leaf has got rows with the stamps of others, which have ended:
+ * it may now hold rows of any transaction so far.
+ */
+void
+activity_note_moved(Oid leaf)
+{
+	DatabaseSlot *slot = my_slot();
+
+	if (slot != NULL)
+		activity_note(slot, leaf, U64FromFullTransactionId(ReadNextFullTransactionId()) - 1);
+}
+
+/*
  * Say that all transactions which may have gone unnoted, because they wrote
  * before the slot was this database's, are at most this one.  For the worker
  * at its first start in the slot; later ones may only raise it.

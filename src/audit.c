@@ -29,6 +29,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "shared.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -335,6 +336,7 @@ record_change(const Change *change)
 					change->to == NO_STATUS ? "" : wflog_enum_label(WFLOG_STATUS_ENUM, change->to),
 					event_seal, WFLOG_SEAL_SIZE, head_seal);
 	write_head(head.exists, &event, change->to, head_seal);
+	queue_note_status(change->execution_id, strlen(change->execution_id));
 	wflog_become_caller(&caller);
 }
 

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 
 #include "maintain.h"
+#include "shared.h"
 
 /* How many names to try for a leaf before giving up. */
 #define MAX_NAME_TRIES 100
@@ -276,6 +277,8 @@ attach(WflogRun *run, void *arg)
 	LockRelationOid(wflog_table_oid(WFLOG_LOG_ROWS), ShareUpdateExclusiveLock);
 	LockRelationOid(wflog_table_oid(WFLOG_LOG_DEFAULT), AccessExclusiveLock);
 	move_rows(leaf);
+	activity_note_moved(get_relname_relid(leaf->relname,
+										  get_rel_namespace(wflog_table_oid(WFLOG_LOG_ROWS))));
 	wflog_command("ALTER TABLE wflog.workflow_execution_logs_rows ATTACH PARTITION %s"
 				  " FOR VALUES FROM (%s) TO (%s)", leaf->name, wflog_bound(leaf->from), wflog_bound(leaf->to));
 	wflog_command("ALTER TABLE %s DROP CONSTRAINT wflog_range", leaf->name);

@@ -18,6 +18,7 @@
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "commands/trigger.h"
+#include "shared.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/xid8.h"
@@ -209,6 +210,9 @@ wflog_log_row(PG_FUNCTION_ARGS)
 
 		values[Anum_log_xact - 1] = FullTransactionIdGetDatum(xact);
 		values[Anum_log_seq - 1] = Int32GetDatum(next_seq(xact));
+		queue_note_logs(RelationGetRelid(trigdata->tg_relation),
+						DatumGetInt64(values[Anum_log_execution_hash - 1]), xact, VARDATA_ANY(id),
+						VARSIZE_ANY_EXHDR(id));
 	}
 
 	if (!layout->canonical || cut || nulls[Anum_log_storage - 1] ||

@@ -320,6 +320,7 @@ extern bool published_batch(DatabaseSlot *slot, uint64 *epoch, uint64 *number, X
 /* ---- activity.c ---- */
 
 extern void activity_note(DatabaseSlot *slot, Oid leaf, uint64 xact);
+extern void activity_note_moved(Oid leaf);	/* of any transaction so far */
 extern uint64 activity_last_xact(Oid leaf); /* PG_UINT64_MAX: unknown */
 extern void activity_set_floor(DatabaseSlot *slot, uint64 xact);
 

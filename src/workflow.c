@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "shared.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -26,6 +27,7 @@
 PG_FUNCTION_INFO_V1(wflog_keep_workflow);
 
 #define Anum_workflow_id 1
+#define Anum_workflow_user_id 2
 
 /*
  * Raise 23503 unless the workflow of a new execution exists, and keep it from
@@ -87,6 +89,16 @@ has_executions(const char *workflow_id)
 	return found;
 }
 
+/* Do two versions of a workflow have the same owner, or none? */
+static bool
+same_owner(HeapTuple old, HeapTuple new, TupleDesc desc)
+{
+	char	   *from = SPI_getvalue(old, desc, Anum_workflow_user_id);
+	char	   *to = SPI_getvalue(new, desc, Anum_workflow_user_id);
+
+	return from == NULL || to == NULL ? from == to : strcmp(from, to) == 0;
+}
+
 /*
  * AFTER UPDATE OR DELETE FOR EACH ROW, and BEFORE TRUNCATE, ON wflog.workflows
  *
@@ -117,6 +129,9 @@ wflog_keep_workflow(PG_FUNCTION_ARGS)
 
 	desc = RelationGetDescr(trigger->tg_relation);
 	id = SPI_getvalue(trigger->tg_trigtuple, desc, Anum_workflow_id);
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
+		!same_owner(trigger->tg_trigtuple, trigger->tg_newtuple, desc))
+		queue_note_owner(id, strlen(id));
 	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) &&
 		strcmp(id, SPI_getvalue(trigger->tg_newtuple, desc, Anum_workflow_id)) == 0)
 		return PointerGetDatum(NULL);
