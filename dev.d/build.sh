@@ -46,7 +46,7 @@ copy_tree()
 	as_user mkdir -p "$dest"
 	tar -C "$root" -cf - --exclude=./.git --exclude=./.wflog-dev \
 		--exclude="./${state#"$root"/}" --exclude='*.o' \
-		--exclude='*.bc' --exclude='*.so' --exclude='*.gcno' --exclude='*.gcda' \
+		--exclude='*.bc' --exclude='*.so' --exclude=./src/client/wflog --exclude='*.gcno' --exclude='*.gcda' \
 		--exclude='./wflog--*.sql' --exclude='./tmp_check*' --exclude=./results \
 		--exclude=./output_iso --exclude=./log --exclude='./regression.*' . |
 		as_user tar -C "$dest" --no-same-owner -xf -
