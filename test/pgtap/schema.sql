@@ -319,9 +319,14 @@ SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN pg
 SELECT set_eq($$SELECT name COLLATE "default", setting, unit, vartype, context, boot_val, min_val, max_val FROM pg_settings WHERE name LIKE 'wflog.%' ORDER BY 1$$, $$VALUES
     ('wflog.audit_retention_days', '0', NULL, 'integer', 'superuser', '0', '0', '365000'),
     ('wflog.maintenance_lock_timeout', '50', 'ms', 'integer', 'superuser', '50', '1', '60000'),
+    ('wflog.max_databases', '8', NULL, 'integer', 'sighup', '8', '1', '1024'), -- postmaster where preloaded
     ('wflog.max_entry_size', '10240', 'B', 'integer', 'superuser', '10240', '1024', '268435456'),
+    ('wflog.notify', 'on', NULL, 'enum', 'superuser', 'on', NULL, NULL),
+    ('wflog.notify_payload', 'full', NULL, 'enum', 'superuser', 'full', NULL, NULL),
+    ('wflog.notify_scope', 'asked', NULL, 'enum', 'superuser', 'asked', NULL, NULL),
     ('wflog.partition_interval', 'day', NULL, 'string', 'superuser', 'day', NULL, NULL),
     ('wflog.partitions_ahead', '3', NULL, 'integer', 'superuser', '3', '1', '100'),
+    ('wflog.queue_size', '2048', 'kB', 'integer', 'sighup', '2048', '16', '1048576'), -- likewise
     ('wflog.retention_days', '30', NULL, 'integer', 'superuser', '30', '1', '365000')$$, 'the settings');
 SELECT is(current_setting('wflog.max_entry_size'), '10kB', 'max_entry_size is shown in kB');
 SELECT is_empty($$SELECT name FROM pg_settings WHERE name LIKE 'wflog.%' AND short_desc = ''$$, 'every setting is described');
