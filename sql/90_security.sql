@@ -62,7 +62,7 @@ CREATE POLICY service_inserts ON wflog.producer_batches
 CREATE POLICY service_updates ON wflog.producer_batches
     FOR UPDATE USING (wflog.can_write());
 
-GRANT USAGE ON SCHEMA wflog TO wflog_reader, wflog_writer, wflog_admin, wflog_gateway;
+GRANT USAGE ON SCHEMA wflog TO wflog_reader, wflog_writer, wflog_admin, wflog_gateway, pg_monitor;
 
 GRANT SELECT ON wflog.workflow_execution_logs, wflog.workflows, wflog.workflow_executions,
     wflog.execution_audit_events
@@ -75,6 +75,8 @@ GRANT SELECT ON wflog.retention_policies TO wflog_writer, wflog_gateway;
 GRANT SELECT, INSERT, UPDATE, DELETE ON wflog.retention_policies TO wflog_admin;
 GRANT DELETE ON wflog.workflow_execution_logs, wflog.workflows, wflog.workflow_executions
     TO wflog_admin;
+
+GRANT SELECT ON wflog.stat TO wflog_admin, pg_monitor;
 
 /*
  * Functions: nothing to PUBLIC but the predicates, which the policies of
@@ -110,8 +112,11 @@ BEGIN
                 'log', 'append', 'append_lines', 'batch_rows', 'start_execution',
                 'set_execution_status'])
             THEN 'wflog_writer, wflog_admin, wflog_gateway'
-            WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY['maintain', 'retention_preview'])
+            WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY['maintain', 'retention_preview',
+                'stat_reset'])
             THEN 'wflog_admin'
+            WHEN routine.name OPERATOR(pg_catalog.=) 'stat_get'
+            THEN 'wflog_admin, pg_monitor'
         END;
         IF roles IS NOT NULL THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO %s', routine.signature, roles);

@@ -42,6 +42,14 @@
 #define wflog_owns_table(relid, role) pg_class_ownercheck(relid, role)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define wflog_owns_database(oid, role) object_ownercheck(DatabaseRelationId, oid, role)
+#define wflog_owns_extension(oid, role) object_ownercheck(ExtensionRelationId, oid, role)
+#else
+#define wflog_owns_database(oid, role) pg_database_ownercheck(oid, role)
+#define wflog_owns_extension(oid, role) pg_extension_ownercheck(oid, role)
+#endif
+
 /* 16 added the argument missing_ok. */
 #if PG_VERSION_NUM >= 160000
 #define wflog_attrmap_if_req(in, out) build_attrmap_by_name_if_req(in, out, false)
@@ -72,6 +80,14 @@
 		   AllocSetContextCreate(CurrentMemoryContext, "Vacuum", ALLOCSET_DEFAULT_SIZES), false)
 #else
 #define wflog_vacuum(relations, params) vacuum(relations, params, NULL, false)
+#endif
+
+/* 17 shows wait events of extensions by names of their own. */
+#if PG_VERSION_NUM >= 170000
+#define WFLOG_WAIT_EVENT(name) \
+	({ static uint32 event = 0; if (event == 0) event = WaitEventExtensionNew(name); event; })
+#else
+#define WFLOG_WAIT_EVENT(name) PG_WAIT_EXTENSION
 #endif
 
 #endif							/* WFLOG_COMPAT_H */

@@ -52,6 +52,7 @@ fold_hint(DatabaseSlot *slot, int64 hash, Oid leaf, TimestampTz since)
 		hint->count = 1;
 	}
 	LWLockRelease(slot->fold_lock);
+	queue_wake(slot, KIND_KEEPER);
 }
 
 /* Take up to room hints, oldest first; returns how many. */

@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 
 int			wflog_audit_retention_days = 0;
+int			wflog_maintenance_interval = 86400;
 int			wflog_maintenance_lock_timeout = 50;
 int			wflog_max_databases = 8;
 int			wflog_max_entry_size = 10240;
@@ -78,6 +79,11 @@ wflog_define_settings(void)
 							"0 keeps them for ever.",
 							&wflog_audit_retention_days, 0, 0, 365000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("wflog.maintenance_interval",
+							"How often maintenance runs in the background.",
+							"0 leaves it to CALL wflog.maintain().",
+							&wflog_maintenance_interval, 86400, 0, INT_MAX,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("wflog.maintenance_lock_timeout",
 							"How long maintenance waits for a lock, and so may hold up a writer.",
 							NULL,

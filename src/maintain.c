@@ -45,6 +45,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -166,7 +167,13 @@ attempt_once(WflogRun *run, WflogStep step, void *arg)
 		wflog_enter_owner(&caller);
 		if (SPI_connect() != SPI_OK_CONNECT)
 			elog(ERROR, "SPI_connect failed");
+
+		/* a statement of somebody's has a snapshot, a background worker none */
+		if (ActivePortal == NULL)
+			PushActiveSnapshot(GetTransactionSnapshot());
 		step(run, arg);
+		if (ActivePortal == NULL)
+			PopActiveSnapshot();
 		if (SPI_finish() != SPI_OK_FINISH)
 			elog(ERROR, "SPI_finish failed");
 		wflog_become_caller(&caller);
@@ -221,6 +228,7 @@ wflog_attempt(WflogRun *run, WflogStep step, void *arg, const char *what)
 
 	if (error != NULL)
 	{
+		run->left++;
 		ereport(run->report_level,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not %s", what),
@@ -379,9 +387,10 @@ wflog_begin_run(WflogRun *run, int retention_days, bool atomic, int report_level
  * Do all that is to be done now.  SPI must be connected, with
  * SPI_OPT_NONATOMIC unless 'atomic'.
  *
- * If another run is active, says so and returns.
+ * Returns how many steps are left for the next run.  If another run is active,
+ * says so and returns -1.
  */
-void
+int
 wflog_maintain(int retention_days, bool atomic, int report_level)
 {
 	WflogRun	run;
@@ -395,7 +404,7 @@ wflog_maintain(int retention_days, bool atomic, int report_level)
 		ereport(report_level,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("another maintenance run is active")));
-		return;
+		return -1;
 	}
 
 	PG_TRY();
@@ -410,6 +419,7 @@ wflog_maintain(int retention_days, bool atomic, int report_level)
 			LockRelease(&tag, ExclusiveLock, true);
 	}
 	PG_END_TRY();
+	return run.left;
 }
 
 /*

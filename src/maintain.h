@@ -31,6 +31,7 @@ typedef struct WflogRun
 	int			least_days;		/* the least any execution may be kept */
 	int			most_days;
 	bool		leaves_changed;
+	int			left;			/* steps left for the next run */
 	MemoryContext memory;		/* lives as long as the run */
 } WflogRun;
 
@@ -58,7 +59,7 @@ typedef void (*WflogStep) (WflogRun *run, void *arg);
 
 /* ---- maintain.c ---- */
 
-extern void wflog_maintain(int retention_days, bool atomic, int report_level);
+extern int	wflog_maintain(int retention_days, bool atomic, int report_level);
 extern void wflog_begin_run(WflogRun *run, int retention_days, bool atomic, int report_level);
 extern int	wflog_maintenance_argument(FunctionCallInfo fcinfo);
 extern void wflog_enter_owner(WflogCaller *caller);

@@ -7,6 +7,7 @@
  */
 #include "wflog.h"
 
+#include "launcher.h"
 #include "miscadmin.h"
 #include "shared.h"
 
@@ -20,6 +21,11 @@ _PG_init(void)
 {
 	wflog_define_settings();
 	if (process_shared_preload_libraries_in_progress)
+	{
 		wflog_shmem_init();
+		wflog_park_init();
+		wflog_ddl_hooks_init();
+		wflog_launcher_register();
+	}
 	wflog_queue_init();
 }

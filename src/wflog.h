@@ -77,6 +77,7 @@ extern int	wflog_retention_days;	/* days */
 extern int	wflog_audit_retention_days; /* days, 0 keeps for ever */
 extern char *wflog_partition_interval;	/* hour, day, week or month */
 extern int	wflog_partitions_ahead; /* leaves */
+extern int	wflog_maintenance_interval; /* seconds, 0: not in the background */
 extern int	wflog_maintenance_lock_timeout; /* milliseconds */
 extern int	wflog_queue_size;	/* kilobytes */
 extern int	wflog_max_databases;	/* slots */
@@ -213,6 +214,7 @@ extern bool wflog_may_write(void);	/* inserts and updates */
 extern bool wflog_may_administer(void); /* deletes, maintains */
 extern bool wflog_may_read_execution(const char *id, int len);
 extern bool wflog_may_read_workflow(const char *id, int len);
+extern bool wflog_is_gateway_session(void);	/* claims are believed */
 extern char *wflog_current_uid(void);	/* palloc'd, or NULL */
 
 /* What an execution's row says. */

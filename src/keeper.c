@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ *
+ * keeper.c
+ *	  The keeper: folds logs into roll-ups and runs maintenance.
+ *
+ * Both may take minutes, which is why the worker, on whom notifications wait,
+ * does neither.
+ *
+ * Maintenance runs when the keeper finds none on record, which is after a
+ * start of the server and after CREATE EXTENSION, and then at intervals of
+ * wflog.maintenance_interval, sooner if partitions are so short that those made
+ * ahead would not last.  A run that has left something undone, or failed, is
+ * repeated sooner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "wflog.h"
+
+#include "access/xact.h"
+#include "bgworker.h"
+#include "executor/spi.h"
+#include "fold.h"
+#include "maintain.h"
+#include "pgstat.h"
+#include "storage/spin.h"
+#include "utils/memutils.h"
+
+/* Weak until it is there. */
+#pragma weak wflog_fold_round
+
+/* All in ms. */
+#define SOON INT64CONST(600000)	/* when something has been left undone */
+#define FOLD_INTERVAL 250		/* between rounds while there have been hints lately */
+#define FOLD_PATIENCE 3000		/* that is lately */
+#define LONGEST_SLEEP INT64CONST(86400000)
+
+#define RESULT_DONE "done"
+
+/* Partition intervals in ms; a month is short enough at 28 days. */
+static int64
+partition_span(void)
+{
+	int64		hours = 24;
+
+	if (pg_strcasecmp(wflog_partition_interval, "hour") == 0)
+		hours = 1;
+	else if (pg_strcasecmp(wflog_partition_interval, "week") == 0)
+		hours = 7 * 24;
+	else if (pg_strcasecmp(wflog_partition_interval, "month") == 0)
+		hours = 28 * 24;
+	return hours * 3600 * 1000;
+}
+
+/* Time to the next run after one that has done everything, in ms. */
+static int64
+interval(void)
+{
+	return Min((int64) wflog_maintenance_interval * 1000,
+			   partition_span() * wflog_partitions_ahead / 2);
+}
+
+/* Steps that the last run left to the next, or -1: another run was active. */
+static int	steps_left;
+
+/* A run of maintenance, in transactions of its own. */
+static void
+maintain(DatabaseSlot *slot)
+{
+	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, "maintenance");
+	StartTransactionCommand();
+	PortalContext = CurrentMemoryContext;
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	steps_left = wflog_maintain(0, false, LOG);
+	SPI_finish();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Note the beginning of a run. */
+static void
+note_start(DatabaseSlot *slot)
+{
+	SpinLockAcquire(&slot->stats.mutex);
+	slot->stats.maintenance_started = GetCurrentTimestamp();
+	strlcpy(slot->stats.maintenance_result, "running", STAT_TEXT);
+	SpinLockRelease(&slot->stats.mutex);
+}
+
+/* Note the end of a run, and when the next is due; 0: never. */
+static void
+note_end(DatabaseSlot *slot, const char *result, int64 delay)
+{
+	TimestampTz ended = GetCurrentTimestamp();
+
+	SpinLockAcquire(&slot->stats.mutex);
+	slot->stats.maintenance_ended = ended;
+	slot->stats.maintenance_next = delay > 0 ? TimestampTzPlusMilliseconds(ended, delay) : 0;
+	strlcpy(slot->stats.maintenance_result, result, STAT_TEXT);
+	SpinLockRelease(&slot->stats.mutex);
+}
+
+/* Run maintenance now and note how it went. */
+static void
+run_maintenance(DatabaseSlot *slot)
+{
+	char		result[STAT_TEXT];
+	int64		delay = interval();
+
+	note_start(slot);
+	if (!bgworker_try(maintain, slot, result))
+		delay = Min(delay, SOON);
+	else if (steps_left == 0)
+		strlcpy(result, RESULT_DONE, STAT_TEXT);
+	else
+	{
+		if (steps_left < 0)
+			strlcpy(result, "another run was active", STAT_TEXT);
+		else
+			snprintf(result, STAT_TEXT, "done, but %d left for the next run", steps_left);
+		delay = Min(delay, SOON);
+	}
+	note_end(slot, result, delay);
+}
+
+/*
+ * When the next run is due, in ms from now; -1: not at all.  A run that was
+ * under way when the last keeper ended counts for nothing.
+ */
+static int64
+until_maintenance(DatabaseSlot *slot)
+{
+	SlotStats  *stats = &slot->stats;
+	TimestampTz started;
+	TimestampTz ended;
+	TimestampTz next;
+
+	if (wflog_maintenance_interval == 0)
+		return -1;
+	SpinLockAcquire(&stats->mutex);
+	started = stats->maintenance_started;
+	ended = stats->maintenance_ended;
+	next = stats->maintenance_next;
+	SpinLockRelease(&stats->mutex);
+	if (ended == 0 || ended < started)
+		return 0;
+	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
+}
+
+/* After a change of settings: when the next run is due now. */
+static void
+reschedule(DatabaseSlot *slot)
+{
+	SlotStats  *stats = &slot->stats;
+
+	SpinLockAcquire(&stats->mutex);
+	if (wflog_maintenance_interval == 0)
+		stats->maintenance_next = 0;
+	else if (stats->maintenance_ended != 0 &&
+			 (stats->maintenance_next == 0 || strcmp(stats->maintenance_result, RESULT_DONE) == 0))
+		stats->maintenance_next = TimestampTzPlusMilliseconds(stats->maintenance_ended, interval());
+	SpinLockRelease(&stats->mutex);
+}
+
+/* The loop of the keeper: see bgworker.h. */
+void
+wflog_keeper_loop(DatabaseSlot *slot)
+{
+	TimestampTz last_hints = GetCurrentTimestamp();
+
+	reschedule(slot);
+	for (;;)
+	{
+		int64		timeout;
+		TimestampTz now;
+
+		if (bgworker_check())
+			reschedule(slot);
+		timeout = until_maintenance(slot);
+		if (timeout == 0)
+		{
+			run_maintenance(slot);
+			continue;
+		}
+
+		/* a look without the lock: who adds a hint now, wakes us below */
+		if (slot->fold_head != slot->fold_tail)
+			last_hints = GetCurrentTimestamp();
+		if (wflog_fold_round != NULL && wflog_fold_round(slot))
+			continue;
+
+		/*
+		 * While hints come in, go round at intervals, and be woken by nobody;
+		 * also to fold what the last round found too fresh.  Then sleep.
+		 */
+		now = GetCurrentTimestamp();
+		if (TimestampDifferenceExceeds(last_hints, now, FOLD_PATIENCE))
+		{
+			pg_atomic_write_u32(&slot->keeper_sleeps, 1);
+			pg_memory_barrier();
+			if (slot->fold_head != slot->fold_tail)
+				timeout = 0;
+		}
+		else if (timeout < 0 || timeout > FOLD_INTERVAL)
+			timeout = FOLD_INTERVAL;
+		if (bgworker_wait(Min(timeout, LONGEST_SLEEP)))
+			reschedule(slot);
+		pg_atomic_write_u32(&slot->keeper_sleeps, 0);
+	}
+}
