@@ -70,7 +70,7 @@ typedef struct ConnectOptions
 
 /* The part of each subcommand's help that tells of them. */
 #define CONNECT_HELP \
-	"Connection (as psql: PG* variables, service and password files, URIs):\n" \
+	"Connection, as with psql (also PG* variables, service and password files):\n" \
 	"  -d, --dbname=DB|URI     -h, --host=HOST     -p, --port=PORT\n" \
 	"  -U, --username=NAME     -w, --no-password   -W, --password\n"
 

@@ -9,10 +9,12 @@
 
 #include <signal.h>
 
+extern const Command logs_command;
 extern const Command maintain_command;
 
 /* In the order in which --help shows them. */
 static const Command *const commands[] = {
+	&logs_command,
 	&maintain_command,
 };
 
