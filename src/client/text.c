@@ -61,7 +61,7 @@ text_decode(const char *text, size_t len, uint32_t *code)
 	}
 	else
 		return 0;
-	if (len < bytes)
+	if (len < (size_t) bytes)
 		return 0;
 	for (int i = 1; i < bytes; i++)
 	{
