@@ -151,6 +151,42 @@ SELECT is_empty($$SELECT c.relname FROM pg_class c WHERE c.relname ~ '^workflow_
     (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'wflog.log_row'::regproc AND t.tgenabled = 'A' AND t.tgtype = 1 | 2 | 4 | 16) <> 1$$,
     'every leaf has the row trigger, always enabled');
 
+/* The view. */
+SELECT views_are('wflog', ARRAY['stat']);
+SELECT results_eq($$SELECT attname::text COLLATE "default", format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'wflog.stat'::regclass AND attnum > 0 ORDER BY attnum$$, $$VALUES
+    ('running', 'boolean'),
+    ('hint', 'text'),
+    ('launcher_pid', 'integer'),
+    ('worker_pid', 'integer'),
+    ('keeper_pid', 'integer'),
+    ('scope', 'text'),
+    ('asked', 'bigint'),
+    ('queue_size', 'bigint'),
+    ('queue_depth', 'bigint'),
+    ('queue_high_water', 'bigint'),
+    ('overflows', 'bigint'),
+    ('batches', 'bigint'),
+    ('logs_notified', 'bigint'),
+    ('notifications', 'bigint'),
+    ('batches_skipped', 'bigint'),
+    ('notify_lag_mean', 'interval'),
+    ('notify_lag_p99', 'interval'),
+    ('notify_lag_max', 'interval'),
+    ('fold_lag', 'interval'),
+    ('fold_hints', 'bigint'),
+    ('folds', 'bigint'),
+    ('logs_folded', 'bigint'),
+    ('maintenance_started', 'timestamp with time zone'),
+    ('maintenance_ended', 'timestamp with time zone'),
+    ('maintenance_result', 'text'),
+    ('maintenance_next', 'timestamp with time zone'),
+    ('last_error', 'text'),
+    ('last_error_in', 'text'),
+    ('last_error_at', 'timestamp with time zone'),
+    ('stats_reset', 'timestamp with time zone')$$, 'columns of stat');
+SELECT isnt(obj_description('wflog.stat'::regclass), NULL, 'stat has a comment');
+SELECT is((SELECT count(*) FROM wflog.stat), 1::bigint, 'stat has one row');
+
 /* Other keys and indexes. */
 SELECT set_eq($$SELECT i.indrelid::regclass::text COLLATE "default", regexp_replace(pg_get_indexdef(i.indexrelid), '^CREATE (UNIQUE )?INDEX \S+ ON \S+ USING btree ', ''), i.indisprimary
     FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relnamespace = 'wflog'::regnamespace AND c.relname !~ '^workflow_execution_logs' ORDER BY 1, 2$$,
@@ -234,6 +270,7 @@ INSERT INTO contract VALUES
 ('verify_audit', 'execution_id character varying = NULL, OUT event_id uuid, OUT problem text', 'SETOF record', 's', 'u'),
 ('retention_preview', 'retention_days integer = NULL', 'TABLE(action text, target text, day date, logs bigint, bytes bigint)', 's', 'u'),
 ('maintain', 'IN retention_days integer = NULL', NULL, 'v', 'u'),
+('stat_reset', '', 'void', 'v', 'r'),
 ('uid', '', 'text', 's', 's'),
 ('role', '', 'text', 's', 's'),
 ('can_read_execution', 'execution_id character varying', 'boolean', 's', 's'),
@@ -243,6 +280,7 @@ INSERT INTO contract VALUES
 ('uuid_v7', '', 'uuid', 'v', 's'),
 ('unescape', 'escaped text', 'bytea', 'i', 's'),
 -- internal
+('stat_get', 'OUT running boolean, OUT hint text, OUT launcher_pid integer, OUT worker_pid integer, OUT keeper_pid integer, OUT scope text, OUT asked bigint, OUT queue_size bigint, OUT queue_depth bigint, OUT queue_high_water bigint, OUT overflows bigint, OUT batches bigint, OUT logs_notified bigint, OUT notifications bigint, OUT batches_skipped bigint, OUT notify_lag_mean interval, OUT notify_lag_p99 interval, OUT notify_lag_max interval, OUT fold_lag interval, OUT fold_hints bigint, OUT folds bigint, OUT logs_folded bigint, OUT maintenance_started timestamp with time zone, OUT maintenance_ended timestamp with time zone, OUT maintenance_result text, OUT maintenance_next timestamp with time zone, OUT last_error text, OUT last_error_in text, OUT last_error_at timestamp with time zone, OUT stats_reset timestamp with time zone', 'record', 'v', 'r'),
 ('check_log', 'execution_id character varying, log_category character varying, data jsonb, step_number integer, total_steps integer, progress_percentage numeric, duration_seconds integer, display_priority integer, technical_details jsonb, performance_metrics jsonb, created_at timestamp with time zone, attempt integer', 'boolean', 'i', 's'),
 ('log_row', '', 'trigger', 'v', 'u'),
 ('check_execution', '', 'trigger', 'v', 'u'),
@@ -288,9 +326,10 @@ SELECT set_eq(format('EXECUTE callable(%L)', r), $$VALUES ('append'), ('append_l
     ('set_execution_status'), ('start_execution'), ('summary'), ('tail'), ('unescape'), ('verify_audit'), ('workflow_logs_json'), ('workflow_summary')$$, 'what ' || r || ' may call')
 FROM unnest(ARRAY['wflog_writer', 'wflog_gateway']) AS r;
 SELECT set_eq($$EXECUTE callable('wflog_admin')$$, $$VALUES ('append'), ('append_lines'), ('batch_rows'), ('execution'), ('executions_json'), ('log'), ('logs'), ('logs_json'), ('maintain'), ('recent_logs'),
-    ('retention_preview'), ('set_execution_status'), ('start_execution'), ('summary'), ('tail'), ('unescape'), ('verify_audit'), ('workflow_logs_json'), ('workflow_summary')$$, 'what admins may call');
+    ('retention_preview'), ('set_execution_status'), ('start_execution'), ('stat_get'), ('stat_reset'), ('summary'), ('tail'), ('unescape'), ('verify_audit'), ('workflow_logs_json'), ('workflow_summary')$$, 'what admins may call');
+SELECT set_eq($$EXECUTE callable('pg_monitor')$$, $$VALUES ('stat_get')$$, 'what pg_monitor may call');
 SELECT set_eq($$SELECT c.relname::text COLLATE "default", a.grantee::regrole::text COLLATE "default", string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type)
-    FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'wflog'::regnamespace AND c.relkind IN ('r', 'p') AND a.grantee <> c.relowner GROUP BY 1, 2 ORDER BY 1, 2$$, $$VALUES
+    FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'wflog'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND a.grantee <> c.relowner GROUP BY 1, 2 ORDER BY 1, 2$$, $$VALUES
     ('execution_audit_events', 'wflog_admin', 'SELECT'),
     ('execution_audit_events', 'wflog_gateway', 'SELECT'),
     ('execution_audit_events', 'wflog_reader', 'SELECT'),
@@ -301,6 +340,8 @@ SELECT set_eq($$SELECT c.relname::text COLLATE "default", a.grantee::regrole::te
     ('retention_policies', 'wflog_admin', 'DELETE INSERT SELECT UPDATE'),
     ('retention_policies', 'wflog_gateway', 'SELECT'),
     ('retention_policies', 'wflog_writer', 'SELECT'),
+    ('stat', 'pg_monitor', 'SELECT'),
+    ('stat', 'wflog_admin', 'SELECT'),
     ('workflow_execution_logs', 'wflog_admin', 'DELETE INSERT SELECT UPDATE'),
     ('workflow_execution_logs', 'wflog_gateway', 'INSERT SELECT UPDATE'),
     ('workflow_execution_logs', 'wflog_reader', 'SELECT'),
@@ -318,6 +359,7 @@ SELECT is_empty($$SELECT attrelid::regclass, attname FROM pg_attribute a JOIN pg
 /* Settings, which are there once the library is. */
 SELECT set_eq($$SELECT name COLLATE "default", setting, unit, vartype, context, boot_val, min_val, max_val FROM pg_settings WHERE name LIKE 'wflog.%' ORDER BY 1$$, $$VALUES
     ('wflog.audit_retention_days', '0', NULL, 'integer', 'superuser', '0', '0', '365000'),
+    ('wflog.maintenance_interval', '86400', 's', 'integer', 'superuser', '86400', '0', '2147483647'),
     ('wflog.maintenance_lock_timeout', '50', 'ms', 'integer', 'superuser', '50', '1', '60000'),
     ('wflog.max_databases', '8', NULL, 'integer', 'sighup', '8', '1', '1024'), -- postmaster where preloaded
     ('wflog.max_entry_size', '10240', 'B', 'integer', 'superuser', '10240', '1024', '268435456'),
