@@ -62,19 +62,29 @@ interval(void)
 /* Steps that the last run left to the next, or -1: another run was active. */
 static int	steps_left;
 
-/* A run of maintenance, in transactions of its own. */
+/*
+ * A run of maintenance, in transactions of its own.  What SPI and the run keep
+ * from one to the next is in PortalContext, as if we were a CALL.
+ */
 static void
 maintain(DatabaseSlot *slot)
 {
+	static MemoryContext kept = NULL;
+
+	if (kept == NULL)
+		kept = AllocSetContextCreate(TopMemoryContext, "wflog keeper maintenance",
+									 ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(kept);	/* an error may have left something */
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, "maintenance");
 	StartTransactionCommand();
-	PortalContext = CurrentMemoryContext;
+	PortalContext = kept;
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	steps_left = wflog_maintain(0, false, LOG);
 	SPI_finish();
 	CommitTransactionCommand();
+	PortalContext = NULL;
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
