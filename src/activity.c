@@ -211,11 +211,15 @@ activity_note_moved(Oid leaf)
 
 /*
  * Say that all transactions which may have gone unnoted, because they wrote
- * before the slot was this database's, are at most this one.  For the worker
- * at its first start in the slot; later ones may only raise it.
+ * before the slot was this database's, are at most this one, or have at least
+ * got their id by now.  (A snapshot's xmax does not tell: it follows the last
+ * id that is over, and greater ones may be at work.)  For the worker when it
+ * starts.
  */
 void
 activity_set_floor(DatabaseSlot *slot, uint64 xact)
 {
-	raise_to(&slot->activity_floor, xact);
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	raise_to(&slot->activity_floor, Max(xact, next - 1));
 }
