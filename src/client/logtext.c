@@ -25,15 +25,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "output.h"
+#include "style.h"
 #include "text.h"
 
 #define NARROW 60				/* columns below which everything gets shorter */
 #define LEAST_MESSAGE 10		/* columns that a message gets at least */
-
-#define DIM "\033[2m"
-#define BOLD "\033[1m"
-#define RESET "\033[0m"
 
 #define lengthof(array) (sizeof(array) / sizeof((array)[0]))
 #define Max(x, y) ((x) > (y) ? (x) : (y))
@@ -57,13 +53,6 @@ show_text_reset(void)
 {
 	shown_day = INT64_MIN;
 	label_column = 0;
-}
-
-static void
-paint(Buffer *out, const char *color)
-{
-	if (output.color)
-		buffer_string(out, color);
 }
 
 /* Which step a log is about: its node, with the attempt if it is not the first. */
@@ -125,10 +114,10 @@ show_day(int64_t day, bool utc)
 	if (first && day == today)
 		return;
 	civil_from_days(day, &year, &month, &mday);
-	paint(out, DIM);
+	paint(out, STYLE_DIM);
 	buffer_printf(out, output.utf8 ? "\xE2\x94\x80\xE2\x94\x80 %04d-%02d-%02d \xE2\x94\x80\xE2\x94\x80" :
 				  "-- %04d-%02d-%02d --", (int) year, month, mday);
-	paint(out, RESET);
+	paint(out, STYLE_RESET);
 	buffer_char(out, '\n');
 }
 
@@ -163,7 +152,7 @@ append_wrapped(Buffer *out, const char *text, size_t len, size_t indent, const c
 				paint(out, color);
 			buffer_append(out, text, taken);
 			if (color)
-				paint(out, RESET);
+				paint(out, STYLE_RESET);
 			text += taken + skip;
 			len -= taken + skip;
 			line -= taken + skip;
@@ -196,7 +185,7 @@ show_on_terminal(const LogStyle *style, const char *execution_id, const LogEntry
 
 	if (style->timestamps || !log->has_time)
 	{
-		paint(out, DIM);
+		paint(out, STYLE_DIM);
 		start = out->len;
 		show_time(out, log, style->utc, 6);
 		indent += out->len - start + 1;
@@ -210,13 +199,13 @@ show_on_terminal(const LogStyle *style, const char *execution_id, const LogEntry
 
 		if (day != shown_day)
 			show_day(day, style->utc);
-		paint(out, DIM);
+		paint(out, STYLE_DIM);
 		buffer_printf(out, "%02d:%02d:%02d", rest / 3600000, rest / 60000 % 60, rest / 1000 % 60);
 		if (!narrow)
 			buffer_printf(out, ".%03d", rest % 1000);
 		indent += narrow ? 9 : 13;
 	}
-	paint(out, RESET);
+	paint(out, STYLE_RESET);
 	buffer_char(out, ' ');
 
 	if (style->with_execution)
@@ -230,7 +219,7 @@ show_on_terminal(const LogStyle *style, const char *execution_id, const LogEntry
 		most = narrow ? 6 : output.width / 6;
 		paint(out, execution_colors[hash % lengthof(execution_colors)]);
 		append_column(out, &execution, most);
-		paint(out, RESET);
+		paint(out, STYLE_RESET);
 		buffer_char(out, ' ');
 		indent += most + 1;
 	}
@@ -240,13 +229,13 @@ show_on_terminal(const LogStyle *style, const char *execution_id, const LogEntry
 		buffer_append(out, level_words[log->level], 1);
 	else
 		buffer_string(out, level_words[log->level]);
-	paint(out, RESET);
+	paint(out, STYLE_RESET);
 	indent += narrow ? 1 : 5;
 	if (milestone)
 	{
-		paint(out, BOLD);
+		paint(out, STYLE_BOLD);
 		buffer_string(out, output.utf8 ? "\xE2\x97\x86" : "*");
-		paint(out, RESET);
+		paint(out, STYLE_RESET);
 	}
 	else
 		buffer_char(out, ' ');
@@ -259,14 +248,14 @@ show_on_terminal(const LogStyle *style, const char *execution_id, const LogEntry
 	{
 		paint(out, "\033[36m");
 		append_column(out, &label, label_column);
-		paint(out, RESET);
+		paint(out, STYLE_RESET);
 		buffer_char(out, ' ');
 		indent += label_column + 1;
 	}
 	if (milestone)
-		color = BOLD;
+		color = STYLE_BOLD;
 	else if (log->level == LEVEL_DEBUG)
-		color = DIM;
+		color = STYLE_DIM;
 	else if (log->level >= LEVEL_ERROR)
 		color = "\033[31m";
 	append_wrapped(out, message->data ? message->data : "", message->len, indent, color);
@@ -281,9 +270,9 @@ show_in_pipe(const LogStyle *style, const char *execution_id, const LogEntry *lo
 	const char *text = message->data;
 	size_t		len = message->len;
 
-	paint(out, DIM);
+	paint(out, STYLE_DIM);
 	show_time(out, log, style->utc, 6);
-	paint(out, RESET);
+	paint(out, STYLE_RESET);
 	buffer_char(out, ' ');
 	if (style->with_execution)
 	{
@@ -292,7 +281,7 @@ show_in_pipe(const LogStyle *style, const char *execution_id, const LogEntry *lo
 	}
 	paint(out, level_colors[log->level]);
 	buffer_append(out, level_full[log->level], 8);
-	paint(out, RESET);
+	paint(out, STYLE_RESET);
 	make_label(&label, log, 0);
 	buffer_string(out, " [");
 	buffer_append(out, label.data, label.len);

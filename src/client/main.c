@@ -9,12 +9,16 @@
 
 #include <signal.h>
 
+extern const Command inspect_command;
 extern const Command logs_command;
+extern const Command ls_command;
 extern const Command maintain_command;
 
 /* In the order in which --help shows them. */
 static const Command *const commands[] = {
+	&ls_command,
 	&logs_command,
+	&inspect_command,
 	&maintain_command,
 };
 
