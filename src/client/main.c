@@ -13,12 +13,14 @@ extern const Command inspect_command;
 extern const Command logs_command;
 extern const Command ls_command;
 extern const Command maintain_command;
+extern const Command run_command;
 
 /* In the order in which --help shows them. */
 static const Command *const commands[] = {
 	&ls_command,
 	&logs_command,
 	&inspect_command,
+	&run_command,
 	&maintain_command,
 };
 
