@@ -106,12 +106,15 @@ BEGIN
         roles := CASE
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'logs', 'logs_json', 'summary', 'recent_logs', 'execution', 'executions_json',
-                'workflow_summary', 'workflow_logs_json', 'tail', 'verify_audit', 'unescape'])
+                'workflow_summary', 'workflow_logs_json', 'tail', 'verify_audit', 'unescape',
+                'channel', 'workflow_channel'])
             THEN 'wflog_reader, wflog_writer, wflog_admin, wflog_gateway'
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'log', 'append', 'append_lines', 'batch_rows', 'start_execution',
                 'set_execution_status'])
             THEN 'wflog_writer, wflog_admin, wflog_gateway'
+            WHEN routine.name OPERATOR(pg_catalog.=) 'gateway_channel'
+            THEN 'wflog_gateway'
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY['maintain', 'retention_preview',
                 'stat_reset'])
             THEN 'wflog_admin'

@@ -180,6 +180,20 @@ asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 h
 	LWLockRelease(slot->asked_lock);
 }
 
+/* Note that a gateway listens. */
+void
+asked_gateway(DatabaseSlot *slot)
+{
+	LWLockAcquire(slot->asked_lock, LW_EXCLUSIVE);
+	if (slot_is_mine(slot) && !slot->gateway_asked)
+	{
+		slot->gateway_asked = true;
+		slot->asked_version++;
+		set_asked_any(slot);
+	}
+	LWLockRelease(slot->asked_lock);
+}
+
 /*
  * Has somebody asked for an execution of this hash?  Takes no lock.  May say
  * yes wrongly, but no only if nobody had asked before the call.

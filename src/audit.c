@@ -336,7 +336,7 @@ record_change(const Change *change)
 					change->to == NO_STATUS ? "" : wflog_enum_label(WFLOG_STATUS_ENUM, change->to),
 					event_seal, WFLOG_SEAL_SIZE, head_seal);
 	write_head(head.exists, &event, change->to, head_seal);
-	queue_note_status(change->execution_id, strlen(change->execution_id));
+	queue_note_status(change->execution_id, strlen(change->execution_id), event.position);
 	wflog_become_caller(&caller);
 }
 

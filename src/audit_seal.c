@@ -16,81 +16,24 @@
  * What is sealed is in UTF-8 and network byte order, each field with its
  * length, so that a trail verifies wherever it is restored.
  *
- * Locks: the first event in a database makes the key under a
- * ShareRowExclusiveLock on wflog.secrets, held to the end of that
- * transaction.
+ * The key is made by the first event in a database (secret.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "execution.h"
 
-#include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "common/hmac.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "port/pg_bswap.h"
-#include "storage/lmgr.h"
-#include "utils/snapmgr.h"
-
-#define KEY_SIZE 32
-
-/* Read the key as of now, whatever the transaction's snapshot shows. */
-static bytea *
-read_key(void)
-{
-	static SPIPlanPtr plan = NULL;
-	Snapshot	snapshot = IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot();
-	Datum		value;
-	bool		isnull;
-
-	wflog_prepare(&plan,
-				  "SELECT value FROM wflog.secrets WHERE name OPERATOR(pg_catalog.=) 'audit'",
-				  0, NULL);
-	if (SPI_execute_snapshot(plan, NULL, NULL, snapshot, InvalidSnapshot, true, false, 1) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "could not read wflog.secrets");
-	if (SPI_processed == 0)
-		return NULL;
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return DatumGetByteaPCopy(value);
-}
 
 /*
  * The key of this database's chains; NULL if there is none and it is not to
  * be made.  To be called as owner, within SPI.
- *
- * The lock lets concurrent first users wait for the one that makes the key,
- * at any isolation level.  No cache: the key may have been made by a
- * transaction, or subtransaction, that rolls back.
  */
 bytea *
 wflog_audit_key(bool create)
 {
-	static SPIPlanPtr plan = NULL;
-	Oid			types[1] = {BYTEAOID};
-	Datum		values[1];
-	bytea	   *key = read_key();
-
-	if (key != NULL || !create)
-		return key;
-
-	LockRelationOid(wflog_table_oid(WFLOG_SECRETS), ShareRowExclusiveLock);
-	key = read_key();
-	if (key != NULL)
-		return key;
-
-	key = palloc(VARHDRSZ + KEY_SIZE);
-	SET_VARSIZE(key, VARHDRSZ + KEY_SIZE);
-	if (!pg_strong_random(VARDATA(key), KEY_SIZE))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	values[0] = PointerGetDatum(key);
-	wflog_prepare(&plan, "INSERT INTO wflog.secrets (name, value) VALUES ('audit', $1)", 1, types);
-	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into wflog.secrets");
-	return key;
+	return wflog_secret("audit", create);
 }
 
 /* Append an integer to what is sealed, in network byte order. */

@@ -90,4 +90,11 @@
 #define WFLOG_WAIT_EVENT(name) PG_WAIT_EXTENSION
 #endif
 
+/* 17 made the size of the queue of notifications a setting; before, it is this many pages. */
+#if PG_VERSION_NUM >= 170000
+#define wflog_notify_queue_size() ((Size) max_notify_queue_pages * BLCKSZ)
+#else
+#define wflog_notify_queue_size() ((Size) 1048576 * BLCKSZ)
+#endif
+
 #endif							/* WFLOG_COMPAT_H */

@@ -169,9 +169,9 @@ get_varint(Reader *reader)
 	return 0;					/* keep the compiler quiet */
 }
 
-/* Add the checksum and return the text. */
-static char *
-finish(StringInfo body, const char *kind)
+/* Add the checksum to the body and append the text to out. */
+static void
+append_finished(StringInfo out, StringInfo body, const char *kind)
 {
 	pg_crc32c	crc;
 	int			room;
@@ -185,7 +185,8 @@ finish(StringInfo body, const char *kind)
 	put_fixed32(body, crc);
 
 	room = pg_b64_enc_len(body->len) + 1;
-	text = palloc(KIND_LEN + room);
+	enlargeStringInfo(out, KIND_LEN + room);
+	text = out->data + out->len;
 	memcpy(text, kind, KIND_LEN);
 	len = pg_b64_encode((const void *) body->data, body->len, text + KIND_LEN, room);
 	Assert(len >= 0);
@@ -194,7 +195,18 @@ finish(StringInfo body, const char *kind)
 	text[KIND_LEN + len] = '\0';
 	for (char *p = text + KIND_LEN; *p; p++)
 		*p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
-	return text;
+	out->len += KIND_LEN + len;
+}
+
+/* Add the checksum and return the text. */
+static char *
+finish(StringInfo body, const char *kind)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_finished(&text, body, kind);
+	return text.data;
 }
 
 /* Undo finish(): check kind, spelling and checksum. */
@@ -355,26 +367,62 @@ get_set(Reader *reader)
 	return set;
 }
 
+/* Make room for a text to be used again and again. */
+void
+cursor_text_init(CursorText *text)
+{
+	initStringInfo(&text->head);
+	initStringInfo(&text->tail);
+	initStringInfo(&text->body);
+}
+
+/* Write what is the same for all logs of a transaction: all but seq and fingerprint. */
+void
+cursor_text_prepare(CursorText *text, int64 execution_hash, const StreamPosition *position)
+{
+	StringInfo	head = &text->head;
+
+	resetStringInfo(head);
+	put_fixed32(head, subject_tag(execution_hash));
+	put_fixed32(head, database_tag());
+	appendStringInfoCharMacro(head, position->inside ? FLAG_INSIDE : 0);
+	put_varint(head, position->timeline);
+	put_varint(head, position->lsn);
+	put_varint(head, (uint64) position->removals);
+	put_set(head, &position->seen);
+	put_varint(head, position->xact);
+
+	resetStringInfo(&text->tail);
+	if (position->inside)
+		put_set(&text->tail, &position->batch);
+}
+
+/* Append the cursor that stands behind a log. */
+void
+cursor_text_append(CursorText *text, int32 seq, uint32 fingerprint, StringInfo out)
+{
+	StringInfo	body = &text->body;
+
+	resetStringInfo(body);
+	appendBinaryStringInfo(body, text->head.data, text->head.len);
+	put_varint(body, seq);
+	put_fixed32(body, fingerprint);
+	appendBinaryStringInfo(body, text->tail.data, text->tail.len);
+	append_finished(out, body, STREAM_KIND);
+}
+
 /* The cursor for a place in a stream. */
 char *
 stream_cursor_encode(int64 execution_hash, const StreamPosition *position)
 {
-	StringInfoData body;
+	CursorText	text;
+	StringInfoData cursor;
 
-	initStringInfo(&body);
-	put_fixed32(&body, subject_tag(execution_hash));
-	put_fixed32(&body, database_tag());
-	appendStringInfoCharMacro(&body, position->inside ? FLAG_INSIDE : 0);
-	put_varint(&body, position->timeline);
-	put_varint(&body, position->lsn);
-	put_varint(&body, (uint64) position->removals);
-	put_set(&body, &position->seen);
-	put_varint(&body, position->xact);
-	put_varint(&body, position->seq);
-	put_fixed32(&body, position->fingerprint);
-	if (position->inside)
-		put_set(&body, &position->batch);
-	return finish(&body, STREAM_KIND);
+	cursor_text_init(&text);
+	initStringInfo(&cursor);
+	cursor_text_prepare(&text, execution_hash, position);
+	cursor_text_append(&text, position->seq, position->fingerprint, &cursor);
+	return cursor.data;
 }
 
 /* The place a stream cursor stands for; WF001 if it is no such cursor. */

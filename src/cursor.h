@@ -39,12 +39,27 @@ typedef struct StreamPosition
 	XLogRecPtr	lsn;
 } StreamPosition;
 
+/*
+ * A stream cursor's text but for the log it stands behind: what many cursors
+ * of one transaction have in common.
+ */
+typedef struct CursorText
+{
+	StringInfoData head;
+	StringInfoData tail;
+	StringInfoData body;		/* scratch */
+} CursorText;
+
 extern char *page_cursor_encode(int64 subject_hash, const PagePosition *position);
 extern void page_cursor_decode(const char *text, int64 subject_hash, PagePosition *position);
 extern char *list_cursor_encode(int64 subject_hash, TimestampTz created_at, const char *id);
 extern void list_cursor_decode(const char *text, int64 subject_hash, TimestampTz *created_at,
 							   char **id);
 extern char *stream_cursor_encode(int64 execution_hash, const StreamPosition *position);
+extern void cursor_text_init(CursorText *text);
+extern void cursor_text_prepare(CursorText *text, int64 execution_hash,
+								const StreamPosition *position);
+extern void cursor_text_append(CursorText *text, int32 seq, uint32 fingerprint, StringInfo out);
 extern void stream_cursor_decode(const char *text, int64 execution_hash, StreamPosition *position);
 extern uint32 id_fingerprint(const pg_uuid_t *id);
 

@@ -60,6 +60,10 @@ extern int64 wflog_audit_mark(void);
 extern void wflog_become_owner(WflogCaller *caller);
 extern void wflog_become_caller(const WflogCaller *caller);
 
+/* ---- secret.c ---- */
+
+extern bytea *wflog_secret(const char *name, bool create);
+
 /* ---- audit_seal.c ---- */
 
 extern bytea *wflog_audit_key(bool create);

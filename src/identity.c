@@ -81,8 +81,8 @@ identity_role(void)
 }
 
 /* Is this session one whose claims are believed? */
-static bool
-is_gateway_session(void)
+bool
+wflog_is_gateway_session(void)
 {
 	Oid			gateway = wflog_role_oid(WFLOG_GATEWAY);
 
@@ -158,7 +158,7 @@ current_claims(void)
 char *
 wflog_current_uid(void)
 {
-	if (is_gateway_session())
+	if (wflog_is_gateway_session())
 	{
 		const Claims *now = current_claims();
 
@@ -173,7 +173,7 @@ has_role(WflogRole role, bool service_suffices)
 {
 	Oid			oid;
 
-	if (is_gateway_session())
+	if (wflog_is_gateway_session())
 	{
 		const Claims *now = current_claims();
 
@@ -353,7 +353,7 @@ wflog_role(PG_FUNCTION_ARGS)
 {
 	const char *role = NULL;
 
-	if (is_gateway_session())
+	if (wflog_is_gateway_session())
 		role = current_claims()->role;
 	else if (has_role(WFLOG_ADMIN, false))
 		role = "wflog_admin";
@@ -512,7 +512,7 @@ start_cache(FmgrInfo *flinfo, Snapshot snapshot)
 	cache->last = NULL;
 	cache->user = InvalidOid;	/* not current until all is known */
 	saved = MemoryContextSwitchTo(cache->context);
-	cache->gateway = is_gateway_session();
+	cache->gateway = wflog_is_gateway_session();
 	cache->claims = cache->gateway ? pstrdup(current_claims()->text) : NULL;
 	cache->sees_all = wflog_sees_all();
 	cache->uid = wflog_current_uid();

@@ -20,7 +20,7 @@
  */
 typedef struct ExecutionKey
 {
-	const char *id;
+	const char *id;				/* NULL in a stream scan: any of that hash */
 	int			len;
 	int64		hash;
 	const LeafSet *leaves;		/* NULL: any */

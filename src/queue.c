@@ -158,27 +158,27 @@ queue_note_logs(Oid leaf, int64 hash, FullTransactionId xact, const char *id, in
 
 /* Note an entry with text. */
 static void
-note_text(QueueKind kind, const char *text, int len)
+note_text(QueueKind kind, uint32 detail, const char *text, int len)
 {
 	DatabaseSlot *slot = my_slot();
 
 	if (slot != NULL)
-		note(slot, U64FromFullTransactionId(GetTopFullTransactionId()), kind, InvalidOid,
+		note(slot, U64FromFullTransactionId(GetTopFullTransactionId()), kind, detail,
 			 wflog_execution_hash(text, len), text, len);
 }
 
-/* Note that the audit trail of an execution grows. */
+/* Note that the audit trail of an execution grows by the event of that position. */
 void
-queue_note_status(const char *execution_id, int len)
+queue_note_status(const char *execution_id, int len, int64 position)
 {
-	note_text(QUEUE_STATUS, execution_id, len);
+	note_text(QUEUE_STATUS, (uint32) position, execution_id, len);
 }
 
 /* Note that a workflow changes hands. */
 void
 queue_note_owner(const char *workflow_id, int len)
 {
-	note_text(QUEUE_OWNER, workflow_id, len);
+	note_text(QUEUE_OWNER, 0, workflow_id, len);
 }
 
 /*

@@ -55,7 +55,7 @@ typedef struct QueueEntry
 	uint64		xact;			/* top-level */
 	int64		hash;			/* of the execution id */
 	TimestampTz pushed_at;		/* just before the commit */
-	Oid			leaf;
+	Oid			leaf;			/* QUEUE_STATUS: position in the trail */
 	uint16		kind;			/* QueueKind */
 	uint16		text_len;		/* bytes */
 } QueueEntry;
@@ -273,7 +273,7 @@ extern void wflog_queue_init(void); /* from _PG_init: transaction callbacks */
  * where the row goes.  May fail for want of memory, so not in callbacks.
  */
 extern void queue_note_logs(Oid leaf, int64 hash, FullTransactionId xact, const char *id, int len);
-extern void queue_note_status(const char *execution_id, int len);	/* before it is committed */
+extern void queue_note_status(const char *execution_id, int len, int64 position);	/* before it is committed */
 extern void queue_note_owner(const char *workflow_id, int len);
 
 /*
@@ -302,6 +302,7 @@ extern NotifyFromTransaction notify_from_transaction;
 
 extern void asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len,
 						int64 hash, uint8 flags);
+extern void asked_gateway(DatabaseSlot *slot);
 extern bool asked_maybe(DatabaseSlot *slot, int64 hash);	/* no lock; may say yes wrongly */
 extern bool asked_execution(DatabaseSlot *slot, int64 hash);	/* exact, takes the lock */
 extern AskedEntry *asked_copy(DatabaseSlot *slot, int *count, bool *all, uint64 *version);	/* palloc'd */

@@ -13,11 +13,11 @@
  * What makes that hold across crashes, failover and retention:
  *
  * - seen never reaches beyond the last delivered transaction, because a crash
- *   hands ids out anew that no durable record mentions;
+ *   hands ids out anew that no durable record mentions (stream_cursor.c);
  * - what was committed with synchronous_commit off is flushed before it is
  *   delivered, so a delivered log and its id survive a crash;
  * - a cursor from another timeline, or from ahead of this server's log, is
- *   checked by looking for the log delivered last;
+ *   checked by looking for the log delivered last (stream_gap.c);
  * - when retention removes logs, it records how far and when; a cursor from
  *   before that has not seen them all is answered with "gap" (WF002), never by
  *   jumping.
@@ -25,202 +25,35 @@
  * On a standby seen and the snapshot need not nest; the union is taken.  See
  * docs/decisions/0003-stream-order.md.
  *
+ * Where the execution's logs are notified as well, a call that comes to the
+ * end of the stream says which of the worker's batches its rows cover
+ * (docs/decisions/0010-notifications.md).
+ *
  *-------------------------------------------------------------------------
  */
 #include "wflog.h"
 
-#include "access/clog.h"
-#include "access/relscan.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/timeline.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "access/xlogrecovery.h"
 #include "funcapi.h"
 #include "json.h"
+#include "notify.h"
+#include "pgstat.h"
 #include "reader.h"
-#include "storage/lwlock.h"
+#include "shared.h"
 #include "stream.h"
+#include "stream_cursor.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/rel.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(wflog_tail);
 
 #define MAX_TAIL 10000
 #define DEFAULT_TAIL 1000
 
-/* Where this server stands: for cursors given now. */
-static void
-server_position(TimeLineID *timeline, XLogRecPtr *lsn)
-{
-	if (RecoveryInProgress())
-		*lsn = GetXLogReplayRecPtr(timeline);
-	else
-	{
-		*lsn = GetFlushRecPtr(NULL);
-		*timeline = GetWALInsertionTimeLine();
-	}
-}
-
-/*
- * Make sure that a commit we have seen cannot be lost in a crash.  Returns
- * how far the log must be flushed for it; nothing for a transaction that
- * committed synchronously or long ago.
- */
-static XLogRecPtr
-commit_lsn(uint64 xact)
-{
-	TransactionId xid = XidFromFullTransactionId(FullTransactionIdFromU64(xact));
-	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	XLogRecPtr	lsn = InvalidXLogRecPtr;
-
-	if (RecoveryInProgress() || xact + (1 << 30) < next)
-		return InvalidXLogRecPtr;
-
-	/* as in TransactionIdInRecentPast(): keep its status from being truncated */
-	LWLockAcquire(XactTruncationLock, LW_SHARED);
-	if (!TransactionIdPrecedes(xid, TransamVariables->oldestClogXid))
-		lsn = TransactionIdGetCommitLSN(xid);
-	LWLockRelease(XactTruncationLock);
-	return lsn;
-}
-
-/* Find the delivered log of a cursor by its stamp; is it the same one? */
-static bool
-delivered_log_is_here(const ExecutionKey *key, const StreamPosition *position)
-{
-	StreamScan *scan = stream_scan_begin_inside(key, position->xact, position->seq - 1);
-	TupleTableSlot *slot = stream_scan_next(scan);
-	bool		same = false;
-
-	if (slot && DatumGetInt32(stream_attribute(slot, Anum_log_seq)) == position->seq)
-	{
-		PagePosition page = log_position(slot);
-
-		same = id_fingerprint(&page.id) == position->fingerprint;
-	}
-	stream_scan_end(scan);
-	return same;
-}
-
-/*
- * Could this server have gone another way than the one that gave the cursor?
- * Then ids may mean other transactions.  It is the same way if the switch to
- * this timeline came after the cursor, or if the log delivered last is here
- * and nothing beyond it counts as seen.
- */
-static void
-check_divergence(const ExecutionKey *key, const StreamPosition *position)
-{
-	TimeLineID	timeline;
-	XLogRecPtr	lsn;
-	bool		diverged;
-
-	server_position(&timeline, &lsn);
-	if (position->timeline == timeline)
-		diverged = !RecoveryInProgress() && position->lsn > lsn;
-	else if (position->timeline > timeline)
-		diverged = true;
-	else
-	{
-		List	   *history = readTimeLineHistory(timeline);
-
-		diverged = !tliInHistory(position->timeline, history) ||
-			position->lsn > tliSwitchPoint(position->timeline, history, NULL);
-		list_free_deep(history);
-	}
-	if (!diverged || position->xact == 0)
-		return;
-	if (position->seen.xmax <= position->xact + 1 && delivered_log_is_here(key, position))
-		return;
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("this standby is behind the server that gave the cursor"),
-				 errhint("Try again, or read from the primary.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_WFLOG_GAP),
-			 errmsg("the server has been restored or failed over to a state before the cursor"),
-			 errhint("Call tail() without a cursor to read the stream from its start.")));
-}
-
-/* What retention has removed of an execution. */
-typedef struct Removals
-{
-	uint64		last_xact;		/* the greatest stamp among it; 0 if none has been */
-	TimestampTz last;			/* when it last did */
-} Removals;
-
-/* Look up what a snapshot shows of it. */
-static Removals
-find_removals(const ExecutionKey *key, Snapshot snapshot)
-{
-	Relation	table = table_open(wflog_table_oid(WFLOG_REMOVED_LOGS), AccessShareLock);
-	Relation	index = index_open(wflog_primary_key(table), AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	ScanKeyData scankey;
-	IndexScanDesc scan;
-	Removals	removals = {0, 0};
-
-	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
-						   index->rd_indcollation[0], F_TEXTEQ,
-						   PointerGetDatum(cstring_to_text_with_len(key->id, key->len)));
-	scan = wflog_index_beginscan(table, index, snapshot, 1);
-	index_rescan(scan, &scankey, 1, NULL, 0);
-	if (index_getnext_slot(scan, ForwardScanDirection, slot))
-	{
-		removals.last_xact =
-			U64FromFullTransactionId(DatumGetFullTransactionId(stream_attribute(slot, 2)));
-		removals.last = DatumGetTimestampTz(stream_attribute(slot, 3));
-	}
-	index_endscan(scan);
-	ExecDropSingleTupleTableSlot(slot);
-	index_close(index, AccessShareLock);
-	table_close(table, AccessShareLock);
-	return removals;
-}
-
-/*
- * Has retention removed logs that the cursor's reader has not got?  Returns
- * the "removals" of the cursors to be given.
- *
- * Asked with a fresh snapshot, after the leaves are locked: what had gone by
- * then is on record by then.  (GetLatestSnapshot() refuses to work beside
- * parallel workers.)  A standby may not know yet of the removals that
- * the cursor knows.
- */
-static TimestampTz
-check_gap(const ExecutionKey *key, const StreamPosition *from)
-{
-	Snapshot	fresh = RegisterSnapshot(GetCatalogSnapshot(wflog_table_oid(WFLOG_REMOVED_LOGS)));
-	Removals	removals = find_removals(key, fresh);
-	XactSet		seen = from->seen;
-
-	UnregisterSnapshot(fresh);
-
-	if (removals.last_xact == 0 || removals.last == from->removals ||
-		(RecoveryInProgress() && removals.last < from->removals))
-		return from->removals;
-
-	/* Of the transaction it stands in, the cursor has not seen all. */
-	if (from->inside)
-	{
-		XactSet		delivered = xact_set_clip(&from->batch, from->xact);
-
-		seen = xact_set_union(&from->seen, &delivered);
-	}
-	if (removals.last_xact >= seen.xmax ||
-		(seen.count > 0 && seen.hidden[0] <= removals.last_xact))
-		ereport(ERROR,
-				(errcode(ERRCODE_WFLOG_GAP),
-				 errmsg("logs after the cursor have been removed by retention"),
-				 errhint("Call tail() without a cursor to read the stream from the oldest log that is left.")));
-	return removals.last;
-}
+/* How long a call waits for the worker to publish what it has read, at most. */
+#define PUBLISH_TIMEOUT_MS 200
 
 /* A call of tail() under way. */
 typedef struct TailState
@@ -228,25 +61,29 @@ typedef struct TailState
 	ExecutionKey key;
 	ReturnSetInfo *rsinfo;
 	int			limit;
-	int			rows;
+	int			rows;			/* taken */
+	bool		more;			/* there are more than the limit */
 	XactSet		now;			/* what the snapshot shows */
-	StreamPosition position;	/* of the row last put out */
-	XLogRecPtr	flush;			/* so far must be flushed */
-	uint64		checked_xact;	/* commit_lsn() has been asked */
+	CursorMaker maker;
+	StringInfoData cursor;		/* of the row taken last, not yet put out */
+	StringInfoData log;
+	MemoryContext row_context;
 } TailState;
 
-/* Put a row out: a MinimalTuple of two columns is made when the cursor is known. */
+/* Put the row taken last out, if there is one; batch is NULL but for the last. */
 static void
-emit(TailState *state, Datum log)
+put_out(TailState *state, const char *batch)
 {
 	Datum		values[3];
-	bool		nulls[3] = {false, false, true};
+	bool		nulls[3] = {false, false, batch == NULL};
 
-	values[0] = CStringGetTextDatum(stream_cursor_encode(state->key.hash, &state->position));
-	values[1] = log;
-	values[2] = (Datum) 0;		/* no worker, no batch */
+	if (state->rows == 0)
+		return;
+	SET_VARSIZE(state->cursor.data, state->cursor.len);
+	values[0] = PointerGetDatum(state->cursor.data);
+	values[1] = json_result(&state->log);
+	values[2] = batch ? CStringGetTextDatum(batch) : (Datum) 0;
 	tuplestore_putvalues(state->rsinfo->setResult, state->rsinfo->setDesc, values, nulls);
-	state->rows++;
 }
 
 /*
@@ -258,51 +95,116 @@ deliver(TailState *state, StreamScan *scan, const XactSet *before, const XactSet
 {
 	TupleTableSlot *slot = stream_scan_next(scan);
 
+	cursor_maker_batch(&state->maker, before, batch);
 	while (slot && state->rows < state->limit)
 	{
-		uint64		xact = stream_xact(slot);
-		PagePosition page = log_position(slot);
-		StringInfoData log;
-		MemoryContext row_context;
-		MemoryContext saved;
+		MemoryContext saved = MemoryContextSwitchTo(state->row_context);
 
-		row_context = AllocSetContextCreate(CurrentMemoryContext, "wflog tail row",
-											ALLOCSET_SMALL_SIZES);
-		saved = MemoryContextSwitchTo(row_context);
-		json_begin(&log);
-		json_log_entry(&log, slot, false);
-
-		if (xact != state->checked_xact)
-		{
-			state->flush = Max(state->flush, commit_lsn(xact));
-			state->position.lsn = Max(state->position.lsn, state->flush);
-			state->checked_xact = xact;
-		}
-		state->position.xact = xact;
-		state->position.seq = DatumGetInt32(stream_attribute(slot, Anum_log_seq));
-		state->position.fingerprint = id_fingerprint(&page.id);
-
+		put_out(state, NULL);
+		state->log.len = VARHDRSZ;
+		json_log_entry(&state->log, slot, false);
+		cursor_maker_log(&state->maker, slot);
 		MemoryContextSwitchTo(saved);
+		MemoryContextReset(state->row_context);
+
 		slot = stream_scan_next(scan);
-		MemoryContextSwitchTo(row_context);
-
-		state->position.inside = slot && stream_xact(slot) == xact;
-		if (state->position.inside)
-		{
-			state->position.seen = *before;
-			state->position.batch = xact_set_clip(batch, xact + 1);
-		}
-		else
-		{
-			/* All of the batch is seen at its end, but nothing beyond a delivered id. */
-			XactSet		delivered = xact_set_clip(batch, slot ? xact + 1 : Max(before->xmax, xact + 1));
-
-			state->position.seen = xact_set_union(before, &delivered);
-		}
-		emit(state, json_result(&log));
-		MemoryContextSwitchTo(saved);
-		MemoryContextDelete(row_context);
+		state->cursor.len = VARHDRSZ;
+		cursor_maker_append(&state->maker, slot, &state->cursor);
+		state->rows++;
 	}
+	state->more = slot != NULL;
+}
+
+/* Does our snapshot show logs of the execution that a set does not? */
+static bool
+shows_more_than(TailState *state, const XactSet *set)
+{
+	StreamScan *scan = stream_scan_begin(&state->key, set, &state->now);
+	bool		found = stream_scan_next(scan) != NULL;
+
+	stream_scan_end(scan);
+	return found;
+}
+
+/* Go on to what a set shows beyond our snapshot. */
+static void
+deliver_up_to(TailState *state, const XactSet *set)
+{
+	XactSet		before = xact_set_copy(&state->maker.position.seen);
+	XactSet		shown;
+	StreamScan *scan;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	shown = xact_set_from_snapshot(GetActiveSnapshot());
+	scan = stream_scan_open();
+	stream_scan_aim_between(scan, &state->key, &before, set, &shown);
+	deliver(state, scan, &before, set);
+	stream_scan_end(scan);
+	PopActiveSnapshot();
+}
+
+/*
+ * The batch of the worker that the rows delivered cover: all logs that have
+ * been notified in it or before it are among them or were delivered earlier,
+ * and none that will be notified after it is.  NULL if that cannot be said.
+ *
+ * The rows may go beyond the batch published last, when the worker has not
+ * come to them yet: then wait for it, for a moment.  And a batch may go beyond
+ * the rows: then deliver the rest of it.
+ */
+static char *
+covered_batch(TailState *state)
+{
+	DatabaseSlot *slot = my_slot();
+	bool		fixed = IsolationUsesXactSnapshot() || IsInParallelMode();
+	TimestampTz deadline = 0;
+	uint64		epoch;
+	uint64		number;
+	XactSet		published;
+
+	if (slot == NULL || RecoveryInProgress() || pg_atomic_read_u32(&slot->notify_on) == 0 ||
+		!asked_execution(slot, state->key.hash))
+		return NULL;
+
+	ConditionVariablePrepareToSleep(&slot->published_cv);
+	for (;;)
+	{
+		long		left;
+
+		if (!published_batch(slot, &epoch, &number, &published))
+			break;
+		if (xact_set_includes(&published, &state->now))
+		{
+			ConditionVariableCancelSleep();
+			if (!xact_set_includes(&state->now, &published))
+			{
+				if (fixed)
+					return NULL;
+				deliver_up_to(state, &published);
+				if (state->more)
+					return NULL;
+			}
+			return batch_text(epoch, number);
+		}
+		if (xact_set_includes(&state->now, &published) && !shows_more_than(state, &published))
+		{
+			ConditionVariableCancelSleep();
+			return batch_text(epoch, number);
+		}
+		if (fixed || slot->latches[KIND_WORKER] == NULL)
+			break;
+
+		if (deadline == 0)
+			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PUBLISH_TIMEOUT_MS);
+		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		if (left <= 0)
+			break;
+		queue_wake(slot, KIND_WORKER);
+		ConditionVariableTimedSleep(&slot->published_cv, left, WFLOG_WAIT_EVENT("WflogPublished"));
+		pfree(published.hidden);
+	}
+	ConditionVariableCancelSleep();
+	return NULL;
 }
 
 /* SQL: wflog.tail() */
@@ -315,6 +217,7 @@ wflog_tail(PG_FUNCTION_ARGS)
 	StreamPosition from = {0};
 	XactSet		seen;
 	StreamScan *scan;
+	TimestampTz removals;
 	bool		readable;
 
 	state.limit = row_limit_arg(fcinfo, 2, DEFAULT_TAIL, MAX_TAIL);
@@ -328,11 +231,14 @@ wflog_tail(PG_FUNCTION_ARGS)
 
 	state.key = execution.key;
 	state.now = xact_set_from_snapshot(GetActiveSnapshot());
-	server_position(&state.position.timeline, &state.position.lsn);
+	json_begin(&state.cursor);
+	json_begin(&state.log);
+	state.row_context = AllocSetContextCreate(CurrentMemoryContext, "wflog tail row",
+											  ALLOCSET_DEFAULT_SIZES);
 	seen = from.seen;
 
 	if (cursor)
-		check_divergence(&state.key, &from);
+		stream_check_divergence(&state.key, &from);
 	if (from.inside)
 	{
 		if (!xact_set_contains(&state.now, from.xact))
@@ -345,8 +251,9 @@ wflog_tail(PG_FUNCTION_ARGS)
 	}
 	else
 		scan = stream_scan_begin(&state.key, &seen, &state.now);
-	state.position.removals = cursor ? check_gap(&state.key, &from) :
-		find_removals(&state.key, GetActiveSnapshot()).last;
+	removals = cursor ? stream_check_gap(&state.key, &from) : stream_removals(&state.key);
+	cursor_maker_init(&state.maker);
+	cursor_maker_begin(&state.maker, state.key.hash, removals);
 
 	if (from.inside)
 	{
@@ -354,7 +261,7 @@ wflog_tail(PG_FUNCTION_ARGS)
 		stream_scan_end(scan);
 		seen = xact_set_union(&from.seen, &from.batch);
 		scan = NULL;
-		if (state.rows < state.limit)
+		if (!state.more)
 			scan = stream_scan_begin(&state.key, &seen, &state.now);
 	}
 	if (scan)
@@ -363,39 +270,9 @@ wflog_tail(PG_FUNCTION_ARGS)
 		stream_scan_end(scan);
 	}
 
-	if (state.flush != InvalidXLogRecPtr)
-		XLogFlush(state.flush);
+	if (state.rows > 0)
+		put_out(&state, state.more ? NULL : covered_batch(&state));
+	if (state.maker.flush != InvalidXLogRecPtr)
+		XLogFlush(state.maker.flush);
 	return (Datum) 0;
-}
-
-/*
- * The cursor with which tail() goes on after all that the active snapshot
- * shows of the execution.
- */
-char *
-stream_cursor_after_snapshot(const ExecutionKey *key)
-{
-	StreamPosition position = {0};
-	XactSet		now = xact_set_from_snapshot(GetActiveSnapshot());
-	TupleTableSlot *slot;
-
-	server_position(&position.timeline, &position.lsn);
-	position.removals = find_removals(key, GetActiveSnapshot()).last;
-	slot = stream_last_log(key, &now);
-	if (slot)
-	{
-		PagePosition page = log_position(slot);
-		XLogRecPtr	flush;
-
-		position.xact = stream_xact(slot);
-		position.seq = DatumGetInt32(stream_attribute(slot, Anum_log_seq));
-		position.fingerprint = id_fingerprint(&page.id);
-		position.seen = xact_set_clip(&now, position.xact + 1);
-		flush = commit_lsn(position.xact);
-		position.lsn = Max(position.lsn, flush);
-		if (flush != InvalidXLogRecPtr)
-			XLogFlush(flush);
-		ExecDropSingleTupleTableSlot(slot);
-	}
-	return stream_cursor_encode(key->hash, &position);
 }

@@ -15,6 +15,12 @@ typedef struct StreamScan StreamScan;
 
 extern StreamScan *stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *now);
 extern StreamScan *stream_scan_begin_inside(const ExecutionKey *key, uint64 xact, int32 after_seq);
+extern StreamScan *stream_scan_open(void);
+extern void stream_scan_aim_between(StreamScan *scan, const ExecutionKey *key, const XactSet *seen,
+									const XactSet *now, const XactSet *shown);
+extern void stream_scan_aim_targets(StreamScan *scan, const ExecutionKey *key, uint64 *targets,
+									int count, const Oid *leaves, int leaf_count);
+extern void stream_scan_skip_to(StreamScan *scan, uint64 xact, int32 after_seq);
 extern TupleTableSlot *stream_scan_next(StreamScan *scan);
 extern void stream_scan_end(StreamScan *scan);
 

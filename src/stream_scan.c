@@ -9,9 +9,14 @@
  * xmin on instead would read a day's logs again and again while some old
  * transaction is open.
  *
- * A transaction may have written to any leaf, so all are open at once and
- * merged.  They are all locked at the beginning; check_gap() in stream.c
- * relies on that.
+ * A transaction may have written to any leaf, so leaves are open at once and
+ * merged.  Those in which there can be nothing new are passed over (activity.c
+ * knows).  The others are locked at the beginning; check_gap() in stream.c
+ * relies on that: what retention removes from a leaf that is passed over, the
+ * reader has got.
+ *
+ * tail() reads one execution by a scan; the worker aims one scan at one
+ * execution after the other.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +26,7 @@
 #include "access/tableam.h"
 #include "access/tupconvert.h"
 #include "access/xact.h"
+#include "shared.h"
 #include "storage/bufmgr.h"
 #include "stream.h"
 #include "utils/fmgroids.h"
@@ -44,16 +50,19 @@ struct StreamScan
 {
 	ExecutionKey key;
 	XactSet		now;			/* transactions whose logs may be delivered */
+	const XactSet *shown;		/* what the snapshot shows, if that is more */
 	bool		check_now;
 	uint64		own;			/* our own transaction, or 0 */
 	int			target_count;	/* single transactions still to look up */
 	int			target;
 	uint64	   *targets;
 	uint64		from_xact;		/* then all from here on, unless 0 */
-	int32		after_seq;		/* of a single target */
+	int32		after_seq;		/* of the first target */
 	bool		started;
-	int			leaf_count;
-	LeafStream *leaves;
+	LeafSet    *set;			/* all there are */
+	LeafStream **opened;		/* for each of them, or NULL */
+	int			leaf_count;		/* those being read */
+	LeafStream **leaves;
 };
 
 /* A column that is never null. */
@@ -72,28 +81,48 @@ stream_xact(TupleTableSlot *slot)
 	return U64FromFullTransactionId(DatumGetFullTransactionId(stream_attribute(slot, Anum_log_xact)));
 }
 
-/* Open every leaf of a set that has anything in it. */
-static void
-open_leaves(StreamScan *scan, LeafSet *set)
+/* Open the leaf of that number for reading. */
+static LeafStream *
+open_leaf(StreamScan *scan, int number)
 {
-	scan->leaves = palloc0(sizeof(LeafStream) * set->count);
-	for (int i = 0; i < set->count; i++)
-	{
-		LeafStream *stream = &scan->leaves[scan->leaf_count];
+	LeafStream *stream = palloc0(sizeof(LeafStream));
 
-		stream->leaf = leaf_open(&set->leaves[i], LEAF_STREAM_INDEX);
-		if (RelationGetNumberOfBlocks(stream->leaf.table) == 0)
-		{
-			leaf_close(&stream->leaf);	/* stays locked */
-			continue;
-		}
-		stream->scan = wflog_index_beginscan(stream->leaf.table, stream->leaf.index,
-											 GetActiveSnapshot(), MAX_KEYS);
-		stream->raw = table_slot_create(stream->leaf.table, NULL);
-		stream->converted = stream->leaf.map ? log_slot_create() : NULL;
-		scan->leaf_count++;
+	stream->leaf = leaf_open(&scan->set->leaves[number], LEAF_STREAM_INDEX);
+	scan->opened[number] = stream;
+	if (RelationGetNumberOfBlocks(stream->leaf.table) == 0)
+	{
+		leaf_close(&stream->leaf);	/* stays locked */
+		return stream;
 	}
-	pfree(set);
+	stream->scan = wflog_index_beginscan(stream->leaf.table, stream->leaf.index,
+										 GetActiveSnapshot(), MAX_KEYS);
+	stream->raw = table_slot_create(stream->leaf.table, NULL);
+	stream->converted = stream->leaf.map ? log_slot_create() : NULL;
+	return stream;
+}
+
+/* Let a leaf be read, unless there is nothing in it. */
+static void
+read_leaf(StreamScan *scan, int number)
+{
+	LeafStream *stream = scan->opened[number];
+
+	if (stream == NULL)
+		stream = open_leaf(scan, number);
+	if (stream->scan == NULL)
+		return;
+	stream->current = NULL;
+	scan->leaves[scan->leaf_count++] = stream;
+}
+
+/* Let all leaves be read that transactions from the given one on may have written to. */
+static void
+read_leaves(StreamScan *scan, uint64 oldest)
+{
+	scan->leaf_count = 0;
+	for (int i = 0; i < scan->set->count; i++)
+		if (oldest == 0 || activity_last_xact(scan->set->leaves[i].relid) >= oldest)
+			read_leaf(scan, i);
 }
 
 /* Position a leaf on what is wanted now. */
@@ -116,34 +145,38 @@ aim(StreamScan *scan, LeafStream *stream)
 		ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_XID8GE,
 					FullTransactionIdGetDatum(FullTransactionIdFromU64(xact)));
 	}
-	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(scan->after_seq));
+	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT,
+				Int32GetDatum(scan->target == 0 ? scan->after_seq : PG_INT32_MIN));
 	index_rescan(stream->scan, keys, MAX_KEYS, NULL, 0);
 	stream->ended = false;
 }
 
 /*
- * May a row be delivered?  Our own is not committed.  One that is visible
- * although the snapshot does not show its stamp has not got the stamp from
- * this cluster: it was restored with triggers disabled.
+ * May a row be delivered?  Our own is not committed, and what the snapshot
+ * shows beyond what is wanted is not wanted.  A row that is visible although
+ * the snapshot does not show its stamp has not got the stamp from this
+ * cluster: it was restored with triggers disabled.
  */
 static bool
 is_deliverable(StreamScan *scan, TupleTableSlot *slot)
 {
 	uint64		xact;
 
-	if (!slot_is_of_execution(slot, &scan->key))
+	if (scan->key.id != NULL && !slot_is_of_execution(slot, &scan->key))
 		return false;
 	xact = stream_xact(slot);
 	if (xact == scan->own)
 		return false;
-	if (scan->check_now && !xact_set_contains(&scan->now, xact))
+	if (!scan->check_now || xact_set_contains(&scan->now, xact))
+		return true;
+	if (scan->shown == NULL || !xact_set_contains(scan->shown, xact))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("execution \"%.*s\" has logs that are stamped by another cluster",
 						scan->key.len, scan->key.id),
 				 errdetail("They were restored with triggers disabled."),
 				 errhint("CALL wflog.maintain() stamps them anew.")));
-	return true;
+	return false;
 }
 
 /* Make a leaf's next row current, if it has one. */
@@ -180,34 +213,114 @@ precedes(TupleTableSlot *a, TupleTableSlot *b)
 		DatumGetInt32(stream_attribute(b, Anum_log_seq));
 }
 
+/* A scan that is not aimed at anything yet. */
 static StreamScan *
-new_scan(const ExecutionKey *key, LeafSet *leaves)
+new_scan(LeafSet *set)
 {
 	StreamScan *scan = palloc0(sizeof(StreamScan));
 
-	scan->key = *key;
 	scan->own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
-	scan->after_seq = PG_INT32_MIN;
-	open_leaves(scan, leaves);
+	scan->set = set;
+	scan->opened = palloc0(sizeof(LeafStream *) * (set->count + 1));
+	scan->leaves = palloc(sizeof(LeafStream *) * (set->count + 1));
 	return scan;
 }
 
-/*
- * Begin reading what now shows, which must be of the active snapshot, and
- * seen does not.
- */
-StreamScan *
-stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *now)
+/* Aim a scan at an execution. */
+static void
+aim_at(StreamScan *scan, const ExecutionKey *key)
 {
-	StreamScan *scan = new_scan(key, leaf_set_get());
+	scan->key = *key;
+	scan->check_now = false;
+	scan->shown = NULL;
+	scan->target = 0;
+	scan->target_count = 0;
+	scan->from_xact = 0;
+	scan->after_seq = PG_INT32_MIN;
+	scan->started = false;
+}
 
+/*
+ * Aim a scan at what now shows and seen does not.  now must be of the active
+ * snapshot, or shown must be, and now a part of it.
+ */
+void
+stream_scan_aim_between(StreamScan *scan, const ExecutionKey *key, const XactSet *seen,
+						const XactSet *now, const XactSet *shown)
+{
+	aim_at(scan, key);
 	scan->now = *now;
+	scan->shown = shown;
 	scan->check_now = true;
 	scan->targets = palloc(sizeof(uint64) * (seen->count + 1));
 	for (int i = 0; i < seen->count; i++)
 		if (xact_set_contains(now, seen->hidden[i]))
 			scan->targets[scan->target_count++] = seen->hidden[i];
 	scan->from_xact = Max(seen->xmax, 1);
+	read_leaves(scan, scan->target_count > 0 ? scan->targets[0] : scan->from_xact);
+}
+
+/*
+ * Aim a scan at single transactions, which rise and stay the caller's; in the
+ * given leaves, or if leaves is NULL in all where they may have written.
+ */
+void
+stream_scan_aim_targets(StreamScan *scan, const ExecutionKey *key, uint64 *targets, int count,
+						const Oid *leaves, int leaf_count)
+{
+	aim_at(scan, key);
+	scan->targets = targets;
+	scan->target_count = count;
+	if (leaves == NULL)
+	{
+		read_leaves(scan, targets[0]);
+		return;
+	}
+	scan->leaf_count = 0;
+	for (int i = 0; i < scan->set->count; i++)
+		for (int j = 0; j < leaf_count; j++)
+			if (scan->set->leaves[i].relid == leaves[j])
+			{
+				read_leaf(scan, i);
+				break;
+			}
+}
+
+/*
+ * Leave out what comes before a place in the stream, or is at it: for a scan
+ * that has been aimed anew to go on where another one stopped.
+ */
+void
+stream_scan_skip_to(StreamScan *scan, uint64 xact, int32 after_seq)
+{
+	uint64	   *targets = palloc(sizeof(uint64) * (scan->target_count + 1));
+	int			count = 0;
+
+	targets[count++] = xact;
+	for (int i = 0; i < scan->target_count; i++)
+		if (scan->targets[i] > xact)
+			targets[count++] = scan->targets[i];
+	scan->targets = targets;
+	scan->target_count = count;
+	scan->after_seq = after_seq;
+	if (scan->from_xact != 0)
+		scan->from_xact = Max(scan->from_xact, xact + 1);
+}
+
+/* A scan under the active snapshot that is to be aimed at many executions. */
+StreamScan *
+stream_scan_open(void)
+{
+	return new_scan(leaf_set_get());
+}
+
+/* Begin reading what now, which is of the active snapshot, shows and seen does not. */
+StreamScan *
+stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *now)
+{
+	StreamScan *scan = stream_scan_open();
+
+	stream_scan_aim_between(scan, key, seen, now, NULL);
 	return scan;
 }
 
@@ -215,12 +328,12 @@ stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *n
 StreamScan *
 stream_scan_begin_inside(const ExecutionKey *key, uint64 xact, int32 after_seq)
 {
-	StreamScan *scan = new_scan(key, leaf_set_get());
+	StreamScan *scan = stream_scan_open();
+	uint64	   *target = palloc(sizeof(uint64));
 
-	scan->targets = palloc(sizeof(uint64));
-	scan->targets[0] = xact;
-	scan->target_count = 1;
-	scan->after_seq = after_seq;
+	*target = xact;
+	stream_scan_aim_targets(scan, key, target, 1, NULL, 0);
+	stream_scan_skip_to(scan, xact, after_seq);
 	return scan;
 }
 
@@ -238,12 +351,12 @@ stream_scan_next(StreamScan *scan)
 			if (scan->target == scan->target_count && scan->from_xact == 0)
 				return NULL;
 			for (int i = 0; i < scan->leaf_count; i++)
-				aim(scan, &scan->leaves[i]);
+				aim(scan, scan->leaves[i]);
 			scan->started = true;
 		}
 		for (int i = 0; i < scan->leaf_count; i++)
 		{
-			LeafStream *stream = &scan->leaves[i];
+			LeafStream *stream = scan->leaves[i];
 
 			load_row(scan, stream);
 			if (stream->current && (!first || precedes(stream->current, first->current)))
@@ -267,10 +380,12 @@ stream_scan_next(StreamScan *scan)
 void
 stream_scan_end(StreamScan *scan)
 {
-	for (int i = 0; i < scan->leaf_count; i++)
+	for (int i = 0; i < scan->set->count; i++)
 	{
-		LeafStream *stream = &scan->leaves[i];
+		LeafStream *stream = scan->opened[i];
 
+		if (stream == NULL || stream->scan == NULL)
+			continue;
 		index_endscan(stream->scan);
 		ExecDropSingleTupleTableSlot(stream->raw);
 		if (stream->converted)
@@ -278,7 +393,31 @@ stream_scan_end(StreamScan *scan)
 		leaf_close(&stream->leaf);
 	}
 	pfree(scan->leaves);
+	pfree(scan->opened);
+	pfree(scan->set);
 	pfree(scan);
+}
+
+/* Find a leaf's log with the greatest stamp among those now shows. */
+static void
+load_last_row(StreamScan *scan, LeafStream *stream, const XactSet *now)
+{
+	ScanKeyData keys[MAX_KEYS];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(scan->key.hash));
+	ScanKeyInit(&keys[1], 2, BTLessStrategyNumber, F_XID8LT,
+				FullTransactionIdGetDatum(FullTransactionIdFromU64(now->xmax)));
+	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(PG_INT32_MIN));
+	index_rescan(stream->scan, keys, MAX_KEYS, NULL, 0);
+	while (!stream->current && index_getnext_slot(stream->scan, BackwardScanDirection, stream->raw))
+	{
+		TupleTableSlot *slot = stream->leaf.map ?
+			execute_attr_map_slot(stream->leaf.map, stream->raw, stream->converted) : stream->raw;
+
+		CHECK_FOR_INTERRUPTS();
+		if (slot_is_of_execution(slot, &scan->key) && xact_set_contains(now, stream_xact(slot)))
+			stream->current = slot;
+	}
 }
 
 /*
@@ -288,29 +427,24 @@ stream_scan_end(StreamScan *scan)
 TupleTableSlot *
 stream_last_log(const ExecutionKey *key, const XactSet *now)
 {
-	StreamScan *scan = new_scan(key, execution_leaves(key));
+	StreamScan *scan = new_scan(execution_leaves(key));
 	LeafStream *last = NULL;
 	TupleTableSlot *result = NULL;
-	ScanKeyData keys[MAX_KEYS];
 
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key->hash));
-	ScanKeyInit(&keys[1], 2, BTLessStrategyNumber, F_XID8LT,
-				FullTransactionIdGetDatum(FullTransactionIdFromU64(now->xmax)));
-	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(scan->after_seq));
-	for (int i = 0; i < scan->leaf_count; i++)
+	aim_at(scan, key);
+	/* the newest leaf is the last but the default one: begin at the end */
+	for (int i = scan->set->count - 1; i >= 0; i--)
 	{
-		LeafStream *stream = &scan->leaves[i];
+		LeafStream *stream;
 
-		index_rescan(stream->scan, keys, MAX_KEYS, NULL, 0);
-		while (!stream->current && index_getnext_slot(stream->scan, BackwardScanDirection, stream->raw))
-		{
-			TupleTableSlot *slot = stream->leaf.map ?
-				execute_attr_map_slot(stream->leaf.map, stream->raw, stream->converted) : stream->raw;
-
-			CHECK_FOR_INTERRUPTS();
-			if (slot_is_of_execution(slot, key) && xact_set_contains(now, stream_xact(slot)))
-				stream->current = slot;
-		}
+		if (last && activity_last_xact(scan->set->leaves[i].relid) < stream_xact(last->current))
+			continue;
+		scan->leaf_count = 0;
+		read_leaf(scan, i);
+		if (scan->leaf_count == 0)
+			continue;
+		stream = scan->leaves[0];
+		load_last_row(scan, stream, now);
 		if (stream->current && (!last || precedes(last->current, stream->current)))
 			last = stream;
 	}

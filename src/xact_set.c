@@ -58,6 +58,13 @@ widen(TransactionId xid, FullTransactionId next)
 	return U64FromFullTransactionId(FullTransactionIdFromEpochAndXid(epoch, xid));
 }
 
+/* A 32 bit id that has been given out, and is not older than what can be on disk. */
+uint64
+xact_widen(TransactionId xid)
+{
+	return widen(xid, ReadNextFullTransactionId());
+}
+
 /*
  * What an MVCC snapshot shows of other transactions.  The own one is never a
  * member: its rows are visible, but not committed.  A snapshot taken during
@@ -95,6 +102,34 @@ xact_set_contains(const XactSet *set, uint64 xact)
 	return xact < set->xmax &&
 		(set->count == 0 ||
 		 bsearch(&xact, set->hidden, set->count, sizeof(uint64), compare_xacts) == NULL);
+}
+
+/* Are all members of part members of set? */
+bool
+xact_set_includes(const XactSet *set, const XactSet *part)
+{
+	uint64		beyond = 0;
+
+	for (int i = part->count - 1; i >= 0 && part->hidden[i] >= set->xmax; i--)
+		beyond++;
+	if (part->xmax > set->xmax && part->xmax - set->xmax > beyond)
+		return false;
+	for (int i = 0; i < set->count; i++)
+		if (xact_set_contains(part, set->hidden[i]))
+			return false;
+	return true;
+}
+
+/* A copy in the current memory context. */
+XactSet
+xact_set_copy(const XactSet *set)
+{
+	XactSet		copy = *set;
+
+	copy.hidden = palloc(sizeof(uint64) * (set->count + 1));
+	if (set->count > 0)
+		memcpy(copy.hidden, set->hidden, sizeof(uint64) * set->count);
+	return copy;
 }
 
 /* The members below xmax. */

@@ -19,8 +19,11 @@ typedef struct XactSet
 } XactSet;
 
 extern XactSet xact_set_empty(void);
+extern uint64 xact_widen(TransactionId xid);
 extern XactSet xact_set_from_snapshot(Snapshot snapshot);
 extern bool xact_set_contains(const XactSet *set, uint64 xact);
+extern bool xact_set_includes(const XactSet *set, const XactSet *part);
+extern XactSet xact_set_copy(const XactSet *set);
 extern XactSet xact_set_clip(const XactSet *set, uint64 xmax);
 extern XactSet xact_set_union(const XactSet *a, const XactSet *b);
 
