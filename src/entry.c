@@ -12,6 +12,7 @@
 
 #include "access/detoast.h"
 #include "common/cryptohash.h"
+#include "common/hashfn.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_bswap.h"
@@ -305,6 +306,17 @@ fair_share(const int *sizes, int limit)
 	}
 }
 
+/* How many bytes a value has uncompressed. */
+static inline int
+raw_size(Datum value)
+{
+	struct varlena *pointer = (struct varlena *) DatumGetPointer(value);
+
+	if (VARATT_IS_EXTERNAL(pointer) || VARATT_IS_COMPRESSED(pointer))
+		return (int) toast_raw_datum_size(value) - VARHDRSZ;
+	return VARSIZE_ANY_EXHDR(pointer);
+}
+
 /*
  * Cut an entry that is over wflog.max_entry_size.  Sizes are what the fields
  * take uncompressed, in bytes.  Returns whether anything was cut; the size
@@ -321,8 +333,7 @@ wflog_limit_entry(Datum *values, bool *nulls)
 	{
 		int			column = limited_fields[i];
 
-		sizes[i] = nulls[column - 1] ? 0 :
-			(int) toast_raw_datum_size(values[column - 1]) - VARHDRSZ;
+		sizes[i] = nulls[column - 1] ? 0 : raw_size(values[column - 1]);
 		total += sizes[i];
 	}
 	if (total <= wflog_max_entry_size)
@@ -348,24 +359,30 @@ wflog_limit_entry(Datum *values, bool *nulls)
 }
 
 /*
- * The key under which an execution's logs are indexed: the first 64 bits of
- * the id's SHA-256, so that nobody can make an id that meets another's.  The
- * last one is remembered, since writers write runs.
+ * Hashes computed lately, by a cheap hash of the id.  Writers of many
+ * executions at a time take turns, and a SHA-256 costs more than all the rest
+ * of the row trigger.
  */
-int64
-wflog_execution_hash(const char *id, int len)
+#define CACHED_HASHES 1024
+#define CACHED_ID_BYTES 55
+
+typedef struct CachedHash
 {
-	static char last_id[WFLOG_MAX_EXECUTION_ID * 4];
-	static int	last_len = -1;
-	static int64 last_hash;
+	int64		hash;
+	uint8		len;			/* 0: free */
+	char		id[CACHED_ID_BYTES];
+} CachedHash;
+
+static CachedHash cached_hashes[CACHED_HASHES];
+
+/* The first 64 bits of an id's SHA-256. */
+static int64
+compute_hash(const char *id, int len)
+{
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	uint64		head;
-	pg_cryptohash_ctx *context;
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 
-	if (len == last_len && memcmp(id, last_id, len) == 0)
-		return last_hash;
-
-	context = pg_cryptohash_create(PG_SHA256);
 	if (context == NULL ||
 		pg_cryptohash_init(context) < 0 ||
 		pg_cryptohash_update(context, (const uint8 *) id, len) < 0 ||
@@ -378,14 +395,29 @@ wflog_execution_hash(const char *id, int len)
 	}
 	pg_cryptohash_free(context);
 	memcpy(&head, digest, sizeof(head));
-	last_hash = (int64) pg_ntoh64(head);
+	return (int64) pg_ntoh64(head);
+}
 
-	if (len <= sizeof(last_id))
+/*
+ * The key under which an execution's logs are indexed: the first 64 bits of
+ * the id's SHA-256, so that nobody can make an id that meets another's.
+ */
+int64
+wflog_execution_hash(const char *id, int len)
+{
+	CachedHash *cached;
+
+	if (len == 0 || len > CACHED_ID_BYTES)
+		return compute_hash(id, len);
+
+	cached = &cached_hashes[hash_bytes((const unsigned char *) id, len) % CACHED_HASHES];
+	if (cached->len != len || memcmp(cached->id, id, len) != 0)
 	{
-		memcpy(last_id, id, len);
-		last_len = len;
+		int64		hash = compute_hash(id, len);
+
+		cached->hash = hash;
+		cached->len = len;
+		memcpy(cached->id, id, len);
 	}
-	else
-		last_len = -1;
-	return last_hash;
+	return cached->hash;
 }

@@ -3,12 +3,13 @@
  * row_trigger.c
  *	  BEFORE ROW trigger of workflow_execution_logs: size limit and stamp.
  *
- * Every row is stamped with its top-level transaction id and its number
- * within that transaction; (xact, seq) is the order of the stream
- * (docs/decisions/0003-stream-order.md).  The stamp is always our own: a row
- * that is restored or replicated gets this cluster's.  An UPDATE keeps the
- * stamp, because the log has been delivered under it, unless it moves the log
- * to another execution or the stamp cannot be this cluster's.
+ * Every row is stamped with its top-level transaction id and a number that
+ * rises among the logs of one execution in that transaction; (xact, seq) is
+ * the order of the stream (docs/decisions/0003-stream-order.md).  The stamp is
+ * always our own: a row that is restored or replicated gets this cluster's.
+ * An UPDATE keeps the stamp, because the log has been delivered under it,
+ * unless it moves the log to another execution or the stamp cannot be this
+ * cluster's.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@
 #include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "commands/trigger.h"
+#include "executor/tuptable.h"
 #include "shared.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -27,7 +29,8 @@ PG_FUNCTION_INFO_V1(wflog_log_row);
 
 /*
  * Where our columns are in the relation at hand.  A leaf attached by hand may
- * have them elsewhere.  canonical means: just ours, in our order.
+ * have them elsewhere.  canonical means: ours in our order, and after them
+ * nothing but dropped ones, which are null in every row.
  */
 typedef struct RowLayout
 {
@@ -43,23 +46,68 @@ static const char *const column_names[WFLOG_LOG_COLUMNS] = {
 	"trace_id", "span_id", "original_size", "execution_hash", "xact", "seq", "storage"
 };
 
-/* Number of a log within its transaction. */
-static int32
-next_seq(FullTransactionId xact)
-{
-	static FullTransactionId last_xact = {0};
-	static int32 last_seq = 0;
+/*
+ * Executions that the transaction has written to lately, by a part of the
+ * hash.  It need not remember all: see next_seq().
+ */
+#define RECENT_EXECUTIONS 1024
 
-	if (!FullTransactionIdEquals(xact, last_xact))
+typedef struct RecentExecution
+{
+	uint64		xact;
+	int64		hash;
+	Oid			leaf;			/* which the commit queue has been told of */
+	int32		seq;			/* of the last log */
+} RecentExecution;
+
+static RecentExecution recent_executions[RECENT_EXECUTIONS];
+
+/*
+ * Number of a log among its execution's in the transaction.  The numbers of an
+ * execution follow each other as long as it is remembered, so that the stream's
+ * index, which holds number / 64, has few different entries.  One that is not
+ * goes on with the number of logs that the transaction has written to any,
+ * which its own cannot have passed.
+ */
+static int32
+next_seq(RecentExecution *recent, bool remembered, uint64 xact)
+{
+	static uint64 last_xact = 0;
+	static int32 logs = 0;
+
+	if (xact != last_xact)
 	{
 		last_xact = xact;
-		last_seq = 0;
+		logs = 0;
 	}
-	else if (last_seq == PG_INT32_MAX)
+	else if (logs == PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a transaction cannot write more than %d logs", PG_INT32_MAX)));
-	return ++last_seq;
+	logs++;
+	return remembered ? recent->seq + 1 : logs;
+}
+
+/* Give a log its place in the stream, and note it for the commit queue. */
+static void
+set_stamp(Datum *values, Oid leaf, const struct varlena *id)
+{
+	FullTransactionId xact = GetTopFullTransactionId();
+	int64		hash = DatumGetInt64(values[Anum_log_execution_hash - 1]);
+	RecentExecution *recent = &recent_executions[(uint64) hash % RECENT_EXECUTIONS];
+	bool		remembered = recent->xact == U64FromFullTransactionId(xact) && recent->hash == hash;
+	int32		seq = next_seq(recent, remembered, U64FromFullTransactionId(xact));
+
+	/* this may fail, so the leaf is remembered after it */
+	if (!remembered || recent->leaf != leaf)
+		queue_note_logs(leaf, hash, xact, VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id));
+
+	recent->xact = U64FromFullTransactionId(xact);
+	recent->hash = hash;
+	recent->leaf = leaf;
+	recent->seq = seq;
+	values[Anum_log_xact - 1] = FullTransactionIdGetDatum(xact);
+	values[Anum_log_seq - 1] = Int32GetDatum(seq);
 }
 
 /* Find our columns in the relation; kept for the statement. */
@@ -72,7 +120,10 @@ row_layout(FunctionCallInfo fcinfo, TupleDesc desc)
 		return layout;
 
 	layout = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RowLayout));
-	layout->canonical = desc->natts == WFLOG_LOG_COLUMNS;
+	layout->canonical = true;
+	for (int i = WFLOG_LOG_COLUMNS; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			layout->canonical = false;
 	for (int column = 0; column < WFLOG_LOG_COLUMNS; column++)
 	{
 		for (int i = 0; i < desc->natts && layout->attnums[column] == 0; i++)
@@ -119,15 +170,14 @@ keep_stamp(HeapTuple old, TupleDesc desc, const RowLayout *layout, Datum *values
 }
 
 /*
- * Copy the tuple with the stamp overwritten.  It stands at the tuple's end, in
- * fixed places: hash, xact and seq, which need no padding between them, and a
- * byte of storage.
+ * Write the stamp into a tuple that has our columns in our order.  It stands
+ * at the tuple's end, in fixed places: hash, xact and seq, which need no
+ * padding between them, and a byte of storage.
  */
-static HeapTuple
-stamped_copy(HeapTuple tuple, const Datum *values)
+static void
+write_stamp(HeapTuple tuple, const Datum *values)
 {
-	HeapTuple	result = heap_copytuple(tuple);
-	char	   *end = (char *) result->t_data + result->t_len - sizeof(char);
+	char	   *end = (char *) tuple->t_data + tuple->t_len - sizeof(char);
 	int64		hash = DatumGetInt64(values[Anum_log_execution_hash - 1]);
 	uint64		xact = U64FromFullTransactionId(DatumGetFullTransactionId(values[Anum_log_xact - 1]));
 	int32		seq = DatumGetInt32(values[Anum_log_seq - 1]);
@@ -135,7 +185,34 @@ stamped_copy(HeapTuple tuple, const Datum *values)
 	memcpy(end - sizeof(int32), &seq, sizeof(seq));
 	memcpy(end - sizeof(int32) - sizeof(int64), &xact, sizeof(xact));
 	memcpy(end - sizeof(int32) - 2 * sizeof(int64), &hash, sizeof(hash));
-	return result;
+}
+
+/*
+ * Does the slot hold this very tuple, in memory of its own?  Then nobody else
+ * has it, and the row may be changed in place.
+ */
+static bool
+is_own_tuple(TupleTableSlot *slot, HeapTuple tuple)
+{
+	return (TTS_IS_BUFFERTUPLE(slot) || TTS_IS_HEAPTUPLE(slot)) && TTS_SHOULDFREE(slot) &&
+		((HeapTupleTableSlot *) slot)->tuple == tuple;
+}
+
+/*
+ * The tuple with the stamp: itself, if it is the slot's own, which spares the
+ * executor storing a new one and checking the partition's bounds again; else
+ * a copy.
+ */
+static HeapTuple
+stamped_tuple(TupleTableSlot *slot, HeapTuple tuple, const Datum *values)
+{
+	if (!is_own_tuple(slot, tuple))
+		tuple = heap_copytuple(tuple);
+	else
+		for (int column = Anum_log_execution_hash; column <= Anum_log_seq; column++)
+			slot->tts_values[column - 1] = values[column - 1];
+	write_stamp(tuple, values);
+	return tuple;
 }
 
 /* Form the tuple anew from values in our column order. */
@@ -170,6 +247,7 @@ wflog_log_row(PG_FUNCTION_ARGS)
 	bool		is_update;
 	TupleDesc	desc;
 	HeapTuple	tuple;
+	TupleTableSlot *slot;
 	RowLayout  *layout;
 	Datum		values[WFLOG_LOG_COLUMNS];
 	bool		nulls[WFLOG_LOG_COLUMNS];
@@ -187,11 +265,20 @@ wflog_log_row(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	layout = row_layout(fcinfo, desc);
 
+	/* The slot holds the same row, and mostly its values need not be looked for. */
+	slot = is_update ? trigdata->tg_newslot : trigdata->tg_trigslot;
+	slot_getallattrs(slot);
 	if (layout->canonical)
-		heap_deform_tuple(tuple, desc, values, nulls);
+	{
+		memcpy(values, slot->tts_values, sizeof(values));
+		memcpy(nulls, slot->tts_isnull, sizeof(nulls));
+	}
 	else
 		for (int column = 0; column < WFLOG_LOG_COLUMNS; column++)
-			values[column] = heap_getattr(tuple, layout->attnums[column], desc, &nulls[column]);
+		{
+			values[column] = slot->tts_values[layout->attnums[column] - 1];
+			nulls[column] = slot->tts_isnull[layout->attnums[column] - 1];
+		}
 
 	/* NOT NULL is checked after us; leave that error to the executor. */
 	if (nulls[Anum_log_execution_id - 1])
@@ -205,15 +292,7 @@ wflog_log_row(PG_FUNCTION_ARGS)
 		Int64GetDatum(wflog_execution_hash(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id)));
 
 	if (!is_update || !keep_stamp(trigdata->tg_trigtuple, desc, layout, values))
-	{
-		FullTransactionId xact = GetTopFullTransactionId();
-
-		values[Anum_log_xact - 1] = FullTransactionIdGetDatum(xact);
-		values[Anum_log_seq - 1] = Int32GetDatum(next_seq(xact));
-		queue_note_logs(RelationGetRelid(trigdata->tg_relation),
-						DatumGetInt64(values[Anum_log_execution_hash - 1]), xact, VARDATA_ANY(id),
-						VARSIZE_ANY_EXHDR(id));
-	}
+		set_stamp(values, RelationGetRelid(trigdata->tg_relation), id);
 
 	if (!layout->canonical || cut || nulls[Anum_log_storage - 1] ||
 		nulls[Anum_log_execution_hash - 1] || nulls[Anum_log_xact - 1] || nulls[Anum_log_seq - 1])
@@ -223,5 +302,5 @@ wflog_log_row(PG_FUNCTION_ARGS)
 		nulls[Anum_log_seq - 1] = false;
 		return PointerGetDatum(formed_tuple(tuple, desc, layout, values, nulls));
 	}
-	return PointerGetDatum(stamped_copy(tuple, values));
+	return PointerGetDatum(stamped_tuple(slot, tuple, values));
 }
