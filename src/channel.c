@@ -16,13 +16,47 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "notify.h"
+#include "pgstat.h"
 #include "reader.h"
+#include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+
+/* How long to wait for our database to get a slot, and how often to look. */
+#define SLOT_TIMEOUT_MS 5000
+#define SLOT_CHECK_MS 10
 
 PG_FUNCTION_INFO_V1(wflog_channel);
 PG_FUNCTION_INFO_V1(wflog_workflow_channel);
 PG_FUNCTION_INFO_V1(wflog_gateway_channel);
+
+/*
+ * The slot of our database, in which we ask.  Just after the server has begun
+ * to let clients in, the launcher may not have given it one yet; who asks then
+ * must not be forgotten, so wait for it, unless all are taken.  NULL: none.
+ */
+static DatabaseSlot *
+slot_to_ask_in(void)
+{
+	DatabaseSlot *slot = my_slot();
+
+	for (int waited = 0; slot == NULL && wflog_control != NULL && waited < SLOT_TIMEOUT_MS;
+		 waited += SLOT_CHECK_MS)
+	{
+		bool		is_free = false;
+
+		for (int i = 0; i < wflog_control->slot_count && !is_free; i++)
+			is_free = !OidIsValid(pg_atomic_read_u32(&slot_number(i)->database));
+		if (!is_free)
+			break;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, SLOT_CHECK_MS,
+						 WFLOG_WAIT_EVENT("WflogChannel"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		slot = my_slot();
+	}
+	return slot;
+}
 
 /* Warn whoever is going to wait in vain. */
 static void
@@ -37,7 +71,7 @@ check_notifications(void)
 				 errhint("Listen on the primary, or poll wflog.tail().")));
 	if (wflog_notify == WFLOG_NOTIFY_TRANSACTION)
 		return;
-	slot = my_slot();
+	slot = slot_to_ask_in();
 	if (wflog_control == NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -115,7 +149,7 @@ wflog_workflow_channel(PG_FUNCTION_ARGS)
 Datum
 wflog_gateway_channel(PG_FUNCTION_ARGS)
 {
-	DatabaseSlot *slot = my_slot();
+	DatabaseSlot *slot;
 	char		name[CHANNEL_LEN + 1];
 
 	if (!wflog_is_gateway_session())
@@ -123,6 +157,8 @@ wflog_gateway_channel(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for the gateway's channel"),
 				 errdetail("Only members of role wflog_gateway may know it.")));
+	check_notifications();
+	slot = my_slot();
 	if (!PG_ARGISNULL(0))
 	{
 		ReadableExecution execution;
@@ -136,7 +172,6 @@ wflog_gateway_channel(PG_FUNCTION_ARGS)
 
 		note_asked(ASKED_WORKFLOW, id, strlen(id), ASKED_BY_GATEWAY);
 	}
-	check_notifications();
 	if (slot)
 		asked_gateway(slot);
 	channel_name(channel_key(true), CHANNEL_GATEWAY, "", 0, NULL, name);
