@@ -29,6 +29,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
+#include "notify.h"
 #include "shared.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -337,6 +338,8 @@ record_change(const Change *change)
 					event_seal, WFLOG_SEAL_SIZE, head_seal);
 	write_head(head.exists, &event, change->to, head_seal);
 	queue_note_status(change->execution_id, strlen(change->execution_id), event.position);
+	if (wflog_notify == WFLOG_NOTIFY_TRANSACTION)
+		notify_note_change(change->execution_id, event.position);
 	wflog_become_caller(&caller);
 }
 

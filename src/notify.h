@@ -51,9 +51,9 @@ typedef struct StatusEvent
 {
 	const char *id;				/* the execution's */
 	int			len;
-	char	   *workflow_id;	/* or NULL */
-	char	   *from;			/* or NULL: it has just been created */
-	char	   *to;				/* or NULL: it has been deleted */
+	const char *workflow_id;	/* or NULL */
+	const char *from;			/* or NULL: it has just been created */
+	const char *to;				/* or NULL: it has been deleted */
 	TimestampTz created_at;
 	int64		total_logs;		/* of kind end */
 } StatusEvent;
@@ -66,5 +66,14 @@ extern void payload_status(StringInfo buf, const char *kind, const StatusEvent *
 						   const BatchLabel *label);
 extern void payload_batch_begin(StringInfo buf, const BatchLabel *label);
 extern void payload_batch_end(StringInfo buf);
+
+/* ---- notify_transaction.c ---- */
+
+extern void wflog_notify_init(void);
+extern void notify_note_change(const char *execution_id, int64 position);
+
+/* ---- status.c ---- */
+
+extern bool status_read(const char *id, int len, int64 position, StatusEvent *event);
 
 #endif							/* WFLOG_NOTIFY_H */

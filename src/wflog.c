@@ -9,6 +9,7 @@
 
 #include "launcher.h"
 #include "miscadmin.h"
+#include "notify.h"
 #include "shared.h"
 
 PG_MODULE_MAGIC;
@@ -27,5 +28,6 @@ _PG_init(void)
 		wflog_ddl_hooks_init();
 		wflog_launcher_register();
 	}
+	wflog_notify_init();
 	wflog_queue_init();
 }

@@ -194,7 +194,6 @@ extern void tell_round(Worker *worker);
 
 /* ---- status.c ---- */
 
-extern bool status_read(const char *id, int len, int64 position, StatusEvent *event);
 extern List *status_read_new(Worker *worker, const char *id, int len);
 
 #endif							/* WFLOG_WORKER_H */
