@@ -29,12 +29,12 @@ my %mischief = (
 	kill_postmaster => { weight => 2, kills => 1 },
 	stop_worker => { weight => 3, kills => 0 },
 	maintain => { weight => 3, kills => 0 },
-	change_owner => { weight => 0, kills => 0 },
+	change_owner => { weight => 3, kills => 0 },
 	other_settings => { weight => 2, kills => 0 });
 
 # What does not take effect without a worker.
 my %needs_worker = map { $_ => 1 }
-  qw(kill_worker kill_keeper kill_launcher terminate_worker stop_worker);
+  qw(kill_worker kill_keeper kill_launcher terminate_worker stop_worker change_owner);
 
 # Compile the client.  Returns its path, or undef and why not.
 sub build

@@ -14,6 +14,14 @@
 #define MAX_PARAMS 8
 #define RETRY_MS 50
 
+/* The server's last words to a connection that it ends are no news. */
+static void
+ignore_notice(void *arg, const char *message)
+{
+	(void) arg;
+	(void) message;
+}
+
 /* Open a connection, once.  Returns false if the server does not let us in. */
 static bool
 try_open(Conn *conn)
@@ -31,6 +39,7 @@ try_open(Conn *conn)
 		return false;
 	}
 	conn->lost = false;
+	PQsetNoticeProcessor(conn->pg, ignore_notice, NULL);
 	PQclear(PQexec(conn->pg, "SET client_min_messages = error"));
 	if (PQstatus(conn->pg) != CONNECTION_OK)
 	{
@@ -77,6 +86,19 @@ conn_close(Conn *conn)
 	conn->pg = NULL;
 }
 
+/* Is the result the end of the session, though libpq may not have noticed yet? */
+static bool
+ended_session(const PGresult *result, ExecStatusType status)
+{
+	const char *severity;
+
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_COPY_IN ||
+		status == PGRES_COPY_OUT)
+		return false;
+	severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	return !PQresultErrorField(result, PG_DIAG_SQLSTATE) || !severity || strcmp(severity, "ERROR") != 0;
+}
+
 /* Run a query whose parameters are strings; see query(). */
 static PGresult *
 run(Conn *conn, const char *sql, int count, va_list args)
@@ -95,7 +117,8 @@ run(Conn *conn, const char *sql, int count, va_list args)
 		params[i] = va_arg(args, const char *);
 	result = PQexecParams(conn->pg, sql, count, NULL, params, NULL, NULL, 0);
 	status = PQresultStatus(result);
-	if (PQstatus(conn->pg) != CONNECTION_OK)
+	/* an error of libpq's own has no code, and one that ends the session is FATAL */
+	if (PQstatus(conn->pg) != CONNECTION_OK || ended_session(result, status))
 	{
 		conn->lost = true;
 		snprintf(conn->message, sizeof(conn->message), "%s", PQerrorMessage(conn->pg));
@@ -107,7 +130,7 @@ run(Conn *conn, const char *sql, int count, va_list args)
 		status == PGRES_COPY_OUT)
 		return result;
 	snprintf(conn->sqlstate, sizeof(conn->sqlstate), "%s",
-			 PQresultErrorField(result, PG_DIAG_SQLSTATE) ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : "?????");
+			 PQresultErrorField(result, PG_DIAG_SQLSTATE));
 	snprintf(conn->message, sizeof(conn->message), "%s", PQresultErrorMessage(result));
 	PQclear(result);
 	return NULL;

@@ -35,7 +35,7 @@ const char *const total_names[TOTALS] = {
 	"status changes", "short executions", "connections lost by writers", "deliveries",
 	"by notification", "by tail", "references", "notifications dropped as covered",
 	"unknown prev", "calls of tail", "connections lost by subscribers", "dropped by them",
-	"begun anew", "ends followed", "of them found by asking", "status events", "barriers", "violations"
+	"begun anew", "ends followed", "of them found by asking", "status events", "moves of channels", "barriers", "violations"
 };
 
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;

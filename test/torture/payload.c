@@ -60,9 +60,9 @@ log_key(const char *log, int *writer, int *number, uint32_t *digest)
 	return found;
 }
 
-/* One event, which is a payload or part of one. */
+/* One event, which is a payload or part of a batch. */
 static bool
-one_event(const json_t *object, EventCallback callback, void *arg)
+one_event(const json_t *object, const json_t *batch, EventCallback callback, void *arg)
 {
 	Event		event;
 	json_t	   *log = json_object_get(object, "log");
@@ -71,8 +71,9 @@ one_event(const json_t *object, EventCallback callback, void *arg)
 	memset(&event, 0, sizeof(event));
 	copy_member(event.kind, sizeof(event.kind), object, "kind");
 	copy_member(event.execution, sizeof(event.execution), object, "execution_id");
-	copy_member(event.batch, sizeof(event.batch), object, "batch");
-	copy_member(event.prev, sizeof(event.prev), object, "prev");
+	copy_member(event.batch, sizeof(event.batch), batch, "batch");
+	copy_member(event.prev, sizeof(event.prev), batch, "prev");
+	event.events = (int) json_array_size(json_object_get(object, "events"));
 	copy_member(event.status, sizeof(event.status), object, "status");
 	copy_member(event.previous, sizeof(event.previous), object, "previous");
 	event.cursor = json_string_value(json_object_get(object, "cursor"));
@@ -99,13 +100,13 @@ payload_events(const char *payload, EventCallback callback, void *arg)
 		size_t		i;
 		json_t	   *event;
 
-		good = json_is_array(events) && json_array_size(events) > 0;
+		good = json_is_array(events) && one_event(parsed, parsed, callback, arg);
 		if (good)
 			json_array_foreach(events, i, event)
-				good &= one_event(event, callback, arg);
+				good &= one_event(event, parsed, callback, arg);
 	}
 	else
-		good = kind && one_event(parsed, callback, arg);
+		good = kind && one_event(parsed, parsed, callback, arg);
 	json_decref(parsed);
 	return good;
 }

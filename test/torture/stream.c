@@ -60,6 +60,7 @@ stream_connected(Stream *stream)
 {
 	stream->connection++;
 	stream->covered[0] = stream->last[0] = '\0';
+	stream->uncertain = false;
 }
 
 /* Show what was delivered around a place. */
@@ -179,8 +180,9 @@ deliver(Stream *stream, int writer, int number, uint32_t digest, const char *cur
 
 /*
  * Read a page with tail().  Returns how many logs it had; -1 if the connection
- * is lost or the call is to be repeated.  At the end of the stream "covered"
- * is set, if the server said so.
+ * is lost or the call is to be repeated.  At the end of the stream the server
+ * says which batch is covered; where it does not, we may have got some of the
+ * batches to come.
  */
 int
 stream_page(Stream *stream, Conn *conn, int max_rows)
@@ -214,6 +216,8 @@ stream_page(Stream *stream, Conn *conn, int max_rows)
 		else
 			deliver(stream, writer, number, digest, PQgetvalue(result, i, 0), BY_TAIL, covered);
 	}
+	if (rows > 0)
+		stream->uncertain = covered[0] == '\0';
 	if (strcmp(covered, stream->covered) > 0)
 		snprintf(stream->covered, sizeof(stream->covered), "%s", covered);
 	PQclear(result);
@@ -239,47 +243,65 @@ stream_tail(Stream *stream, Conn *conn, Random *r)
 	}
 }
 
+/* Is the event of a batch that tail() has covered? */
+static bool
+is_covered(const Stream *stream, const Event *event)
+{
+	return event->batch[0] != '\0' && stream->covered[0] != '\0' &&
+		strcmp(event->batch, stream->covered) <= 0;
+}
+
+/* Is everything here that came before the event's batch? */
+bool
+stream_follows(Stream *stream, const Event *event)
+{
+	if (event->batch[0] == '\0' || stream->uncertain)
+		return false;
+	if (strcmp(event->batch, stream->last) == 0)
+		return true;
+	return event->prev[0] != '\0' &&
+		(strcmp(event->prev, stream->last) == 0 ||
+		 (stream->covered[0] != '\0' && strcmp(event->prev, stream->covered) <= 0));
+}
+
 /*
- * Take an event of the execution's channel.  Where it does not follow what is
- * here, tail() tells the rest, and everything up to this batch with it: a
- * batch is on record before its notifications are sent.  False: the
- * connection for tail() is lost.
+ * Read what came before an event that does not follow what is here, and
+ * everything up to its batch with it: a batch is on record before its
+ * notifications are sent.  False: the connection is lost.
  */
 bool
-stream_event(Stream *stream, const Event *event, Conn *tail, Random *r)
+stream_catch_up(Stream *stream, const Event *event, Conn *tail, Random *r)
 {
-	bool		is_log = strcmp(event->kind, "log") == 0;
-	bool		is_reference = strcmp(event->kind, "reference") == 0;
-	bool		known;
-
-	if (is_reference)
-		count(T_REFERENCES, 1);
-	if (event->batch[0] != '\0' && stream->covered[0] != '\0' && strcmp(event->batch, stream->covered) <= 0)
-	{
-		count(T_DROPPED_BATCHES, 1);
-		return true;
-	}
-	known = event->batch[0] != '\0' &&
-		(strcmp(event->batch, stream->last) == 0 ||
-		 (event->prev[0] != '\0' &&
-		  (strcmp(event->prev, stream->last) == 0 ||
-		   (stream->covered[0] != '\0' && strcmp(event->prev, stream->covered) <= 0))));
-	if (known && !is_reference)
-	{
-		if (is_log)
-			deliver(stream, event->writer, event->number, event->digest, event->cursor,
-					BY_NOTIFICATION, event->batch);
-		snprintf(stream->last, sizeof(stream->last), "%s", event->batch);
-		return true;
-	}
-	if (!known)
-		count(T_BROKEN_PREV, 1);
 	if (!stream_tail(stream, tail, r))
 		return false;
 	if (strcmp(event->batch, stream->covered) > 0)
 		snprintf(stream->covered, sizeof(stream->covered), "%s", event->batch);
-	snprintf(stream->last, sizeof(stream->last), "%s", event->batch);
 	return true;
+}
+
+/* Take an event of the execution.  False: the connection for tail() is lost. */
+bool
+stream_event(Stream *stream, const Event *event, Conn *tail, Random *r)
+{
+	bool		follows = stream_follows(stream, event);
+	bool		good = true;
+
+	if (strcmp(event->kind, "reference") == 0)
+		count(T_REFERENCES, 1);
+	if (is_covered(stream, event))
+	{
+		count(T_DROPPED_BATCHES, 1);
+		return true;
+	}
+	if (!follows)
+		count(T_BROKEN_PREV, 1);
+	if (!follows || strcmp(event->kind, "reference") == 0)
+		good = stream_catch_up(stream, event, tail, r);
+	else if (strcmp(event->kind, "log") == 0)
+		deliver(stream, event->writer, event->number, event->digest, event->cursor,
+				BY_NOTIFICATION, event->batch);
+	snprintf(stream->last, sizeof(stream->last), "%s", event->batch);
+	return good;
 }
 
 /* Has everything arrived that is known to be committed? */

@@ -33,6 +33,7 @@ typedef struct Subscriber
 	Stream	   *streams;
 	int			count;
 	atomic_bool connected;
+	char		last[BATCH_LEN];	/* of a gateway's batches */
 	int			events_left;	/* before it drops its connection; -1: it does not mean to */
 	bool		broken;			/* the connection is to be opened anew */
 } Subscriber;
@@ -103,6 +104,7 @@ listen_on(Subscriber *s, const char *channel)
 static bool
 subscribe(Subscriber *s)
 {
+	s->last[0] = '\0';
 	if (s->kind == GATEWAY)
 	{
 		char	   *channel;
@@ -164,6 +166,29 @@ connect_both(Subscriber *s)
 	return true;
 }
 
+/*
+ * A gateway's batch begins.  If it does not follow the one before, or has no
+ * events, which says that something could not be told, any execution may have
+ * missed something that is not known to be covered.
+ */
+static void
+gateway_batch(Subscriber *s, const Event *event)
+{
+	if (event->events > 0 && s->last[0] != '\0' &&
+		(strcmp(event->batch, s->last) == 0 || strcmp(event->prev, s->last) == 0))
+		/* it follows */ ;
+	else
+	{
+		count(T_BROKEN_PREV, 1);
+		for (int i = 0; i < s->count && !s->broken; i++)
+			if (event->events == 0 || !stream_follows(&s->streams[i], event))
+				s->broken = !stream_catch_up(&s->streams[i], event, tail_conn(s), &s->random);
+	}
+	snprintf(s->last, sizeof(s->last), "%s", event->batch);
+	for (int i = 0; i < s->count; i++)
+		snprintf(s->streams[i].last, sizeof(s->streams[i].last), "%s", event->batch);
+}
+
 /* An event has arrived. */
 static void
 take_event(void *arg, const Event *event)
@@ -179,8 +204,20 @@ take_event(void *arg, const Event *event)
 	}
 	if (s->events_left > 0)
 		s->events_left--;
+	if (strcmp(event->kind, "batch") == 0)
+	{
+		gateway_batch(s, event);
+		return;
+	}
 	if (strcmp(event->kind, "status") == 0)
 		count(T_STATUS_EVENTS, 1);
+	if (strcmp(event->kind, "moved") == 0)
+	{
+		/* another channel, after a change of owner */
+		count(T_MOVED, 1);
+		s->broken = true;
+		return;
+	}
 	for (int i = 0; i < s->count; i++)
 		if (strcmp(s->streams[i].id, event->execution) == 0)
 		{

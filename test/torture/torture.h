@@ -63,7 +63,7 @@ typedef enum Total
 	T_TRANSACTIONS, T_COMMITTED, T_ABORTED, T_UNKNOWN, T_ASYNC, T_PREPARED, T_COPIES, T_LONG,
 	T_SAVEPOINTS, T_STATUS, T_SHORT, T_WRITER_LOST, T_DELIVERED, T_BY_NOTIFICATION, T_BY_TAIL,
 	T_REFERENCES, T_DROPPED_BATCHES, T_BROKEN_PREV, T_TAILS, T_SUBSCRIBER_LOST, T_DROPS, T_RESTARTS,
-	T_ENDS, T_ENDS_POLLED, T_STATUS_EVENTS, T_BARRIERS, T_VIOLATIONS, TOTALS
+	T_ENDS, T_ENDS_POLLED, T_STATUS_EVENTS, T_MOVED, T_BARRIERS, T_VIOLATIONS, TOTALS
 } Total;
 
 extern _Atomic long totals[TOTALS];
@@ -227,6 +227,7 @@ typedef struct Stream
 	char		channel[80];
 	char	   *cursor;			/* of the log delivered last */
 	char		covered[BATCH_LEN]; /* everything up to this batch is here; "": unknown */
+	bool		uncertain;		/* and perhaps something of later ones */
 	char		last[BATCH_LEN];	/* batch of the notification taken last; "": none */
 	int			connection;
 	Delivery   *deliveries;
@@ -237,7 +238,10 @@ typedef struct Stream
 	pthread_mutex_t lock;		/* what has been delivered is looked at by others */
 } Stream;
 
-/* A notification, or an event within one. */
+/*
+ * A notification, or an event within one.  A gateway's batch comes as an event
+ * of kind batch, then each of its events, all with the batch's batch and prev.
+ */
 typedef struct Event
 {
 	char		kind[16];
@@ -251,6 +255,7 @@ typedef struct Event
 	char		status[32];
 	char		previous[32];
 	long		total_logs;		/* -1: none */
+	int			events;			/* of kind batch: how many follow */
 } Event;
 
 extern void stream_begin(Stream *stream, const char *owner, int execution, const char *id);
@@ -260,6 +265,8 @@ extern void stream_connected(Stream *stream);
 extern int	stream_page(Stream *stream, Conn *conn, int max_rows);
 extern bool stream_tail(Stream *stream, Conn *conn, Random *r);
 extern bool stream_event(Stream *stream, const Event *event, Conn *tail, Random *r);
+extern bool stream_follows(Stream *stream, const Event *event);
+extern bool stream_catch_up(Stream *stream, const Event *event, Conn *tail, Random *r);
 extern bool stream_complete(Stream *stream);
 extern void stream_missing(Stream *stream);
 extern void stream_check(Stream *stream);
