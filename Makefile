@@ -52,6 +52,11 @@ PROVE_TESTS = test/t/*.pl
 EXTRA_CLEAN = tmp_check_regress output_iso $(EXTENSION)--*.sql \
 	src/*.gcno src/*.gcda *.gcov
 
+# Places where tests can make things go wrong (src/fault.c).
+ifdef FAULTS
+PG_CPPFLAGS += -DWFLOG_FAULTS
+endif
+
 ifdef COVERAGE
 PG_CFLAGS += -O0 --coverage
 SHLIB_LINK += --coverage

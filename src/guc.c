@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include "fault.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 
@@ -134,5 +135,8 @@ wflog_define_settings(void)
 							NULL,
 							&wflog_retention_days, 30, 1, 365000,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+#ifdef WFLOG_FAULTS
+	wflog_define_fault_setting();
+#endif
 	MarkGUCPrefixReserved("wflog");
 }

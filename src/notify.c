@@ -18,6 +18,7 @@
 
 #include "access/xlog.h"
 #include "commands/async.h"
+#include "fault.h"
 #include "json.h"
 #include "utils/fmgrprotos.h"
 #include "worker.h"
@@ -58,6 +59,8 @@ queue_has_room(Worker *worker)
 		return true;
 	worker->usage_at = now;
 	worker->usage_bytes = 0;
+	if (FAULT_TRUE("notify-full"))
+		return false;
 	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
 	return DatumGetFloat8(pg_notification_queue_usage(fcinfo)) <= MAX_QUEUE_USAGE;
 }

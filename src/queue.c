@@ -24,6 +24,7 @@
 #include "wflog.h"
 
 #include "access/xact.h"
+#include "fault.h"
 #include "shared.h"
 #include "touched.h"
 
@@ -218,7 +219,11 @@ transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			slot = set->count > 0 ? my_slot() : NULL;
 			if (slot != NULL)
+			{
+				FAULT_POINT("queue-push");
 				push(slot, set, 0);
+				FAULT_POINT("queue-pushed");
+			}
 			pushed = true;
 			break;
 
@@ -226,6 +231,7 @@ transaction_event(XactEvent event, void *arg)
 			slot = set->count > 0 ? my_slot() : NULL;
 			if (slot != NULL)
 			{
+				FAULT_POINT("queue-committed");
 				/* the commit, before what we read now */
 				pg_memory_barrier();
 				if (wake_anyway || is_asked(slot, set))

@@ -35,6 +35,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "fault.h"
 #include "funcapi.h"
 #include "json.h"
 #include "notify.h"
@@ -166,6 +167,7 @@ covered_batch(TailState *state)
 		!asked_execution(slot, state->key.hash))
 		return NULL;
 
+	FAULT_POINT("tail-read");
 	ConditionVariablePrepareToSleep(&slot->published_cv);
 	for (;;)
 	{
