@@ -11,7 +11,8 @@
  *
  * A transaction is "unknown" when its entries may have been lost or never
  * been made.  When it is over, the table is asked about it, for everything
- * that somebody has asked for.
+ * that somebody has asked for.  When entries are lost, all ids that have been
+ * handed out by then count as unknown.
  *
  *-------------------------------------------------------------------------
  */
@@ -130,11 +131,15 @@ watch_entries(Worker *worker, uint32 places)
 	}
 }
 
-/* Hints may have been lost of all that the snapshot does not show. */
+/*
+ * Watch those transactions that are still open and whose hints may have been
+ * lost.  A snapshot does not name all of them: those with ids from its xmax on
+ * it does not know.  So this goes on until the snapshots have come that far.
+ */
 void
-watch_all_hidden(Worker *worker)
+watch_unknown(Worker *worker)
 {
-	for (int i = 0; i < worker->now.count; i++)
+	for (int i = 0; i < worker->now.count && worker->now.hidden[i] < worker->lost_below; i++)
 		watch(worker, worker->now.hidden[i])->unknown = true;
 }
 

@@ -98,6 +98,8 @@ typedef struct Worker
 	Oid		   *leaves;
 	bool		all_missed;		/* everybody may have missed something before we began */
 	bool		catch_up;		/* hints are lost: ask the table about all that is asked */
+	bool		lost;			/* hints may have been lost of transactions below this id */
+	uint64		lost_below;
 	BatchLabel	label;			/* of the subject at hand */
 
 	/* hints */
@@ -158,7 +160,7 @@ extern void worker_round(Worker *worker);
 
 extern void hint_add(HintList *list, const Hint *hint);
 extern void watch_entries(Worker *worker, uint32 places);
-extern void watch_all_hidden(Worker *worker);
+extern void watch_unknown(Worker *worker);
 extern void watch_resolve(Worker *worker);
 
 /* ---- subjects.c ---- */

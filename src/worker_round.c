@@ -13,8 +13,8 @@
  *
  * 1. The snapshot, then the queue.  Entries are pushed before the commit, so
  *	  all transactions that the snapshot shows have theirs in the queue by now.
- *	  If hints have been lost (the flag is taken together with the entries), a
- *	  new snapshot: it shows, or names as open, all whose hints are lost.
+ *	  If hints have been lost (the flag is taken together with the entries), all
+ *	  ids handed out until then are suspect, and a new snapshot is taken.
  * 2. What has been asked for, then the publication of the batch, which is
  *	  refused if something has been asked for in between.  So who asks later
  *	  hears of a published batch that covers what he is not going to be told.
@@ -31,6 +31,7 @@
 #include "wflog.h"
 
 #include "access/xact.h"
+#include "fault.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -102,6 +103,21 @@ set_told(Worker *worker, const XactSet *set)
 	MemoryContextSwitchTo(saved);
 }
 
+/* The next id to be handed out: all transactions that have written have lower ones. */
+static uint64
+next_xact(void)
+{
+	return U64FromFullTransactionId(ReadNextFullTransactionId());
+}
+
+/* Note that hints of any transaction so far may have been lost. */
+static void
+hints_are_lost(Worker *worker)
+{
+	worker->lost = true;
+	worker->lost_below = next_xact();
+}
+
 /* Milliseconds since 1970: an epoch is later than those of servers before. */
 static uint64
 present_epoch(void)
@@ -129,10 +145,7 @@ begin_notifying(Worker *worker)
 
 	worker->resumed = known && slot->committed == worker->number && !worker->begun;
 	if (worker->resumed)
-	{
 		set_told(worker, &published);
-		worker->catch_up = true;
-	}
 	else
 	{
 		if (!known)
@@ -144,6 +157,7 @@ begin_notifying(Worker *worker)
 		set_told(worker, &worker->shown);
 	}
 	worker->base = worker->number;
+	hints_are_lost(worker);
 	worker->notifying = true;
 	pg_atomic_write_u32(&slot->notify_on, 1);
 }
@@ -165,7 +179,7 @@ begin_round(Worker *worker)
 	{
 		if (!wanted)
 			set_told(worker, &worker->shown);
-		activity_set_floor(worker->slot, worker->shown.xmax - 1);
+		activity_set_floor(worker->slot, next_xact() - 1);
 		worker->begun = true;
 	}
 }
@@ -196,16 +210,25 @@ static void
 take_hints(Worker *worker)
 {
 	bool		overflow;
-	uint32		places = queue_drain(worker->slot, worker->buffer, &overflow);
+	uint32		places;
+
+	FAULT_POINT("round-snapshot");
+	places = queue_drain(worker->slot, worker->buffer, &overflow);
+	FAULT_POINT("round-drained");
 
 	if (overflow)
 	{
+		hints_are_lost(worker);
 		renew_snapshot(worker);
-		worker->catch_up = true;
+		FAULT_POINT("round-renewed");
 	}
 	worker->now = worker->shown;
-	if (worker->catch_up || worker->all_missed)
-		watch_all_hidden(worker);
+	worker->catch_up = worker->lost;
+	if (worker->lost)
+	{
+		watch_unknown(worker);
+		worker->lost = worker->now.xmax < worker->lost_below;
+	}
 	watch_entries(worker, places);
 	watch_resolve(worker);
 	pass_on_hints(worker);
@@ -225,6 +248,7 @@ publish(Worker *worker)
 			subjects_all_resync(worker);
 		if (tell_is_needed(worker))
 			worker->number++;
+		FAULT_POINT("round-publish");
 		if (publish_batch(worker->slot, worker->epoch, worker->number, &worker->now,
 						  worker->asked_version))
 			break;
@@ -234,6 +258,7 @@ publish(Worker *worker)
 					 errmsg("the slot of database %u has been given to another one", MyDatabaseId)));
 		CHECK_FOR_INTERRUPTS();
 	}
+	FAULT_POINT("round-published");
 	worker->all_missed = false;
 	if (worker->number != last)
 		tell_round(worker);
@@ -276,11 +301,11 @@ worker_round(Worker *worker)
 	if (worker->notifying)
 		publish(worker);
 	end_transaction(worker);
+	FAULT_POINT("round-committed");
 
 	if (worker->notifying)
 		publish_committed(worker->slot, worker->number);
 	set_told(worker, &worker->now);
-	worker->catch_up = false;
 	if (worker->round_count > 0 || !worker->sending)
 		count_round(worker);
 }
