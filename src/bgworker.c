@@ -34,9 +34,6 @@
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 
-/* Weak until they are there. */
-#pragma weak wflog_worker_loop
-
 PGDLLEXPORT void wflog_worker_main(Datum arg);
 PGDLLEXPORT void wflog_keeper_main(Datum arg);
 PGDLLEXPORT void wflog_probe_main(Datum arg);
@@ -216,11 +213,13 @@ connect_to_database(const char *name)
 bool
 bgworker_check(void)
 {
+	/*
+	 * A cancellation that came when there was nothing to cancel.  To stop comes
+	 * as one too, so look for that afterwards.
+	 */
+	QueryCancelPending = false;
 	if (stop_requested)
 		leave(EXIT_STOPPED);
-
-	/* a cancellation that came when there was nothing to cancel */
-	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 
 	if (!ConfigReloadPending)
@@ -377,19 +376,11 @@ run(WorkerKind kind, const char *name, void (*loop) (DatabaseSlot *slot))
 	}
 }
 
-/* Until there is a worker's loop. */
-static void
-idle_loop(DatabaseSlot *slot)
-{
-	for (;;)
-		(void) bgworker_wait(-1);
-}
-
 /* Entry point of the worker. */
 void
 wflog_worker_main(Datum arg)
 {
-	run(KIND_WORKER, "wflog worker", wflog_worker_loop != NULL ? wflog_worker_loop : idle_loop);
+	run(KIND_WORKER, "wflog worker", wflog_worker_loop);
 }
 
 /* Entry point of the keeper. */

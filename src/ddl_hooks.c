@@ -12,7 +12,8 @@
  *	meets our processes in a deadlock.
  *
  *	CREATE EXTENSION wflog, by whatever way, CREATE, DROP and ALTER DATABASE:
- *	the launcher is told after the commit.
+ *	the launcher is told after the commit.  If a dump is being restored, that
+ *	is noted, as maintenance must not make partitions that are yet to come.
  *
  *	COMMIT PREPARED, ROLLBACK PREPARED: the worker is woken.
  *
@@ -36,6 +37,7 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 
 static ProcessUtility_hook_type previous_utility_hook = NULL;
@@ -43,7 +45,7 @@ static object_access_hook_type previous_access_hook = NULL;
 
 /* What the transaction at hand has done, for after its commit. */
 static bool some_extension_created = false;
-static bool our_extension_dropped = false;
+static Oid	our_extension_dropped = InvalidOid;
 static bool our_extension_created = false;
 static bool databases_changed = false;
 static Oid	database_altered = InvalidOid;
@@ -265,7 +267,7 @@ object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg
 		some_extension_created = true;
 	else if (access == OAT_DROP && object == get_extension_oid("wflog", true))
 	{
-		our_extension_dropped = true;
+		our_extension_dropped = object;
 		park_database(MyDatabaseId);
 	}
 }
@@ -274,7 +276,7 @@ object_access(ObjectAccessType access, Oid class, Oid object, int sub, void *arg
 static void
 tell(void)
 {
-	Notice		here = {.database = MyDatabaseId,.dropped = our_extension_dropped,
+	Notice		here = {.database = MyDatabaseId,.dropped = OidIsValid(our_extension_dropped),
 	.created = our_extension_created};
 	Notice		there = {.database = database_altered,.restart = true};
 
@@ -286,6 +288,27 @@ tell(void)
 		notify_launcher(&there, false);
 }
 
+/*
+ * Before the commit: has our extension really been created or dropped, or was
+ * it another, or rolled back to a savepoint?
+ */
+static void
+look_again(void)
+{
+	Oid			there;
+
+	if (!some_extension_created && !OidIsValid(our_extension_dropped))
+		return;
+	there = get_extension_oid("wflog", true);
+	if (there == our_extension_dropped)
+		our_extension_dropped = InvalidOid;
+	our_extension_created = some_extension_created && OidIsValid(there);
+
+	/* as pg_dump has it in all that it writes, and pg_restore in its sessions */
+	if (our_extension_created && !check_function_bodies)
+		note_restore();
+}
+
 /* Transaction callback. */
 static void
 transaction_event(XactEvent event, void *arg)
@@ -293,8 +316,7 @@ transaction_event(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			if (some_extension_created)
-				our_extension_created = OidIsValid(get_extension_oid("wflog", true));
+			look_again();
 			break;
 
 		case XACT_EVENT_COMMIT:
@@ -305,7 +327,8 @@ transaction_event(XactEvent event, void *arg)
 			/* after the launcher has been told, lest it start what is in vain */
 			if (holds_parks())
 				release_parks();
-			some_extension_created = our_extension_dropped = our_extension_created = false;
+			some_extension_created = our_extension_created = false;
+			our_extension_dropped = InvalidOid;
 			databases_changed = false;
 			database_altered = InvalidOid;
 			break;

@@ -19,7 +19,9 @@
 #include "access/xact.h"
 #include "bgworker.h"
 #include "executor/spi.h"
+#include "catalog/pg_type_d.h"
 #include "fold.h"
+#include "launcher.h"
 #include "maintain.h"
 #include "pgstat.h"
 #include "storage/spin.h"
@@ -30,11 +32,13 @@
 
 /* All in ms. */
 #define SOON INT64CONST(600000)	/* when something has been left undone */
+#define RESTORE_GAP 3000		/* between the sessions of one restore */
 #define FOLD_INTERVAL 250		/* between rounds while there have been hints lately */
 #define FOLD_PATIENCE 3000		/* that is lately */
 #define LONGEST_SLEEP INT64CONST(86400000)
 
 #define RESULT_DONE "done"
+#define RESULT_WAITS "waits for a restore to end"
 
 /* Partition intervals in ms; a month is short enough at 28 days. */
 static int64
@@ -57,6 +61,40 @@ interval(void)
 {
 	return Min((int64) wflog_maintenance_interval * 1000,
 			   partition_span() * wflog_partitions_ahead / 2);
+}
+
+/*
+ * Is a dump being restored into this database?  Maintenance would make the
+ * partitions and indexes that the restore is about to make.  A session that
+ * has created the extension as dumps do it has been noted; when there are
+ * several jobs, that one ends before the others, and these tell by their name.
+ */
+static bool
+dump_is_restored(DatabaseSlot *slot)
+{
+	static TimestampTz last_seen = 0;
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(MyDatabaseId)};
+
+	if (restore_runs(MyDatabaseId))
+	{
+		last_seen = GetCurrentTimestamp();
+		return true;
+	}
+
+	bgworker_begin("looking for pg_restore");
+	if (SPI_connect() != SPI_OK_CONNECT ||
+		SPI_execute_with_args("SELECT FROM pg_catalog.pg_stat_activity a "
+							  "WHERE a.datid OPERATOR(pg_catalog.=) $1 "
+							  "AND a.application_name OPERATOR(pg_catalog.=) 'pg_restore'",
+							  1, types, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read pg_stat_activity");
+	if (SPI_processed > 0)
+		last_seen = GetCurrentTimestamp();
+	SPI_finish();
+	bgworker_commit();
+	return last_seen != 0 &&
+		!TimestampDifferenceExceeds(last_seen, GetCurrentTimestamp(), RESTORE_GAP);
 }
 
 /* Steps that the last run left to the next, or -1: another run was active. */
@@ -89,25 +127,32 @@ maintain(DatabaseSlot *slot)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-/* Note the beginning of a run. */
+/*
+ * Note the beginning of a run.  With no next run on record, one that does not
+ * come to its end is repeated at once.
+ */
 static void
 note_start(DatabaseSlot *slot)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	SpinLockAcquire(&slot->stats.mutex);
-	slot->stats.maintenance_started = GetCurrentTimestamp();
+	slot->stats.maintenance_started = now;
+	slot->stats.maintenance_next = 0;
 	strlcpy(slot->stats.maintenance_result, "running", STAT_TEXT);
 	SpinLockRelease(&slot->stats.mutex);
 }
 
-/* Note the end of a run, and when the next is due; 0: never. */
+/* Note how a run has ended, or why there was none, and when the next is due. */
 static void
-note_end(DatabaseSlot *slot, const char *result, int64 delay)
+note_end(DatabaseSlot *slot, bool has_run, const char *result, int64 delay)
 {
-	TimestampTz ended = GetCurrentTimestamp();
+	TimestampTz now = GetCurrentTimestamp();
 
 	SpinLockAcquire(&slot->stats.mutex);
-	slot->stats.maintenance_ended = ended;
-	slot->stats.maintenance_next = delay > 0 ? TimestampTzPlusMilliseconds(ended, delay) : 0;
+	if (has_run)
+		slot->stats.maintenance_ended = now;
+	slot->stats.maintenance_next = TimestampTzPlusMilliseconds(now, delay);
 	strlcpy(slot->stats.maintenance_result, result, STAT_TEXT);
 	SpinLockRelease(&slot->stats.mutex);
 }
@@ -119,6 +164,11 @@ run_maintenance(DatabaseSlot *slot)
 	char		result[STAT_TEXT];
 	int64		delay = interval();
 
+	if (dump_is_restored(slot))
+	{
+		note_end(slot, false, RESULT_WAITS, RESTORE_GAP);
+		return;
+	}
 	note_start(slot);
 	if (!bgworker_try(maintain, slot, result))
 		delay = Min(delay, SOON);
@@ -132,34 +182,24 @@ run_maintenance(DatabaseSlot *slot)
 			snprintf(result, STAT_TEXT, "done, but %d left for the next run", steps_left);
 		delay = Min(delay, SOON);
 	}
-	note_end(slot, result, delay);
+	note_end(slot, true, result, delay);
 }
 
-/*
- * When the next run is due, in ms from now; -1: not at all.  A run that was
- * under way when the last keeper ended counts for nothing.
- */
+/* When the next run is due, in ms from now; -1: not at all. */
 static int64
 until_maintenance(DatabaseSlot *slot)
 {
-	SlotStats  *stats = &slot->stats;
-	TimestampTz started;
-	TimestampTz ended;
 	TimestampTz next;
 
 	if (wflog_maintenance_interval == 0)
 		return -1;
-	SpinLockAcquire(&stats->mutex);
-	started = stats->maintenance_started;
-	ended = stats->maintenance_ended;
-	next = stats->maintenance_next;
-	SpinLockRelease(&stats->mutex);
-	if (ended == 0 || ended < started)
-		return 0;
-	return TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
+	SpinLockAcquire(&slot->stats.mutex);
+	next = slot->stats.maintenance_next;
+	SpinLockRelease(&slot->stats.mutex);
+	return next == 0 ? 0 : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next);
 }
 
-/* After a change of settings: when the next run is due now. */
+/* The settings may have changed: when the next run is due now. */
 static void
 reschedule(DatabaseSlot *slot)
 {
@@ -168,8 +208,7 @@ reschedule(DatabaseSlot *slot)
 	SpinLockAcquire(&stats->mutex);
 	if (wflog_maintenance_interval == 0)
 		stats->maintenance_next = 0;
-	else if (stats->maintenance_ended != 0 &&
-			 (stats->maintenance_next == 0 || strcmp(stats->maintenance_result, RESULT_DONE) == 0))
+	else if (stats->maintenance_next != 0 && strcmp(stats->maintenance_result, RESULT_DONE) == 0)
 		stats->maintenance_next = TimestampTzPlusMilliseconds(stats->maintenance_ended, interval());
 	SpinLockRelease(&stats->mutex);
 }

@@ -84,6 +84,7 @@ typedef struct Process
 	TimestampTz started;
 	TimestampTz not_before;		/* of the next start */
 	int			failures;
+	bool		lacking;		/* there was none to be had */
 } Process;
 
 static HTAB *databases;
@@ -92,7 +93,7 @@ static Process probe;
 static uint32 scans = 0;
 static TimestampTz now;
 static TimestampTz wake_at;		/* when there is something to do at the latest */
-static bool no_processes = false;	/* said so already */
+static bool told_no_processes = false;
 
 /* See to it that the loop does not sleep longer than that. */
 static void
@@ -253,18 +254,22 @@ hear_notices(void)
 	return lost || scan;
 }
 
-/* Say once that there are too few processes, or that there are enough now. */
+/* Say it once when processes are lacking, and when they are not any more. */
 static void
-tell_processes(bool suffice)
+tell_lack(void)
 {
-	if (no_processes == !suffice)
+	bool		lacking = probe.lacking;
+
+	for (int i = 0; i < wflog_control->slot_count * WORKER_KINDS; i++)
+		lacking |= processes[i].lacking;
+	if (lacking == told_no_processes)
 		return;
-	no_processes = !suffice;
+	told_no_processes = lacking;
 	LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
-	launcher_area->no_processes = no_processes;
+	launcher_area->no_processes = lacking;
 	LWLockRelease(wflog_control->lock);
 
-	if (no_processes)
+	if (lacking)
 	{
 		HASH_SEQ_STATUS all;
 		Database   *database;
@@ -277,18 +282,18 @@ tell_processes(bool suffice)
 		count = Min(count, wflog_control->slot_count);
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no free process for wflog"),
-				 errdetail("wflog needs 1 process, and 2 for each database that has it: %d for those known so far.",
+				 errmsg("no free background process for wflog"),
+				 errdetail("wflog needs one, and two more for each database that has it: %d for those known so far.",
 						   1 + 2 * count),
 				 errhint("Increase max_worker_processes, which is %d and counts also parallel and replication workers.",
 						 max_worker_processes)));
 	}
 	else
-		ereport(LOG, (errmsg("wflog has got the processes it needs")));
+		ereport(LOG, (errmsg("wflog has got the background processes it lacked")));
 }
 
-/* Start a process.  Returns false if there is none to be had. */
-static bool
+/* Start a process, or note that there is none to be had. */
+static void
 start_process(Process *process, const char *name, const char *function, const WorkerOrder *order)
 {
 	BackgroundWorker worker;
@@ -310,9 +315,9 @@ start_process(Process *process, const char *name, const char *function, const Wo
 		process->handle = NULL;
 	MemoryContextSwitchTo(context);
 	process->started = now;
-	if (process->handle == NULL)
+	process->lacking = process->handle == NULL;
+	if (process->lacking)
 		wake_by(process->not_before = TimestampTzPlusMilliseconds(now, PROCESS_PAUSE));
-	return process->handle != NULL;
 }
 
 /* Has a process of ours ended?  If so, forget its handle. */
@@ -326,6 +331,13 @@ process_ended(Process *process)
 		return false;
 	pfree(process->handle);
 	process->handle = NULL;
+
+	/* who lacks one may have it now */
+	if (probe.lacking)
+		probe.not_before = now;
+	for (int i = 0; i < wflog_control->slot_count * WORKER_KINDS; i++)
+		if (processes[i].lacking)
+			processes[i].not_before = now;
 	return true;
 }
 
@@ -435,7 +447,7 @@ tend_slot(int number)
 		LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
 		memset(launcher_report(number, kind), 0, sizeof(WorkerReport));
 		LWLockRelease(wflog_control->lock);
-		tell_processes(start_process(process, names[kind], functions[kind], &order));
+		start_process(process, names[kind], functions[kind], &order);
 	}
 }
 
@@ -445,6 +457,7 @@ tend_probe(void)
 {
 	HASH_SEQ_STATUS all;
 	Database   *database;
+	bool		lacking = probe.lacking;
 
 	if (probe.handle != NULL)
 	{
@@ -468,7 +481,10 @@ tend_probe(void)
 		if (database != NULL && database->has == HAS_UNKNOWN)
 		{
 			if (report.exit == EXIT_FOUND)
+			{
 				database->has = HAS;
+				wake_by(now);	/* to give it a slot */
+			}
 			else if (report.exit == EXIT_GONE && database->notices <= report.notices)
 				database->has = HAS_NOT;
 			else if (report.exit == EXIT_FAILED)
@@ -478,6 +494,8 @@ tend_probe(void)
 		}
 	}
 
+	/* nobody may need a probe any more */
+	probe.lacking = false;
 	hash_seq_init(&all, databases);
 	while ((database = hash_seq_search(&all)) != NULL)
 	{
@@ -489,6 +507,7 @@ tend_probe(void)
 		if (Max(database->not_before, probe.not_before) > now)
 		{
 			wake_by(Max(database->not_before, probe.not_before));
+			probe.lacking = lacking;
 			continue;
 		}
 		LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
@@ -501,7 +520,7 @@ tend_probe(void)
 		LWLockRelease(wflog_control->lock);
 		if (!parked)
 		{
-			tell_processes(start_process(&probe, "wflog probe", "wflog_probe_main", &order));
+			start_process(&probe, "wflog probe", "wflog_probe_main", &order);
 			hash_seq_term(&all);
 			break;
 		}
@@ -520,8 +539,13 @@ give_slots(void)
 	{
 		if (database->has != HAS || database->void_slot || database->scan != scans)
 			continue;
+		if (slot_of_database(database->oid) != NULL)
+			continue;
 		if (slot_assign(database->oid) != NULL)
+		{
 			database->told_no_slot = false;
+			wake_by(now);		/* to tend it */
+		}
 		else if (!database->told_no_slot)
 		{
 			database->told_no_slot = true;
@@ -595,11 +619,11 @@ wflog_launcher_main(Datum arg)
 			next_scan = TimestampTzPlusMilliseconds(now, SCAN_INTERVAL);
 		}
 		wake_by(next_scan);
-		give_slots();
 		for (int i = 0; i < wflog_control->slot_count; i++)
 			tend_slot(i);
-		give_slots();
 		tend_probe();
+		give_slots();
+		tell_lack();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 TimestampDifferenceMilliseconds(GetCurrentTimestamp(), wake_at),

@@ -22,6 +22,15 @@ typedef struct Park
 
 #define MAX_PARKS 128
 
+/* A session that restores a dump, until it ends. */
+typedef struct Restore
+{
+	Oid			database;
+	pid_t		pid;
+} Restore;
+
+#define MAX_RESTORES 32
+
 /* What has been committed in a database that the launcher should know. */
 typedef struct Notice
 {
@@ -56,6 +65,9 @@ typedef struct LauncherArea
 
 	int			park_count;
 	Park		parks[MAX_PARKS];
+
+	int			restore_count;
+	Restore		restores[MAX_RESTORES];
 
 	uint64		notices;		/* told of so far */
 	bool		notices_lost;
@@ -92,6 +104,8 @@ extern bool is_parked(Oid database);
 extern void park_database(Oid database);
 extern bool holds_parks(void);
 extern void release_parks(void);
+extern void note_restore(void);
+extern bool restore_runs(Oid database);
 extern void notify_launcher(const Notice *notice, bool scan);
 
 /* ---- ddl_hooks.c ---- */

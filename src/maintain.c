@@ -361,7 +361,8 @@ run_steps(WflogRun *run)
 			CHECK_FOR_INTERRUPTS();
 	}
 
-	if (run->leaves_changed && !run->atomic)
+	/* in the background also if they have not changed: nobody else does it */
+	if ((run->leaves_changed || run->report_level == LOG) && !run->atomic)
 		(void) wflog_attempt(run, analyze_parent, NULL, "analyze the logs");
 }
 

@@ -105,22 +105,25 @@ is_parked(Oid database)
 static int
 processes_in(Oid database, bool stop)
 {
-	DatabaseSlot *slot = slot_of_database(database);
 	int			count = 0;
 
-	if (slot != NULL)
+	for (int i = 0; i < wflog_control->slot_count; i++)
+	{
+		DatabaseSlot *slot = slot_number(i);
+
+		if (pg_atomic_read_u32(&slot->database) != database)
+			continue;
 		for (int kind = 0; kind < WORKER_KINDS; kind++)
 			if (slot->pids[kind] != 0)
 			{
 				count++;
 				if (stop)
 				{
-					for (int i = 0; i < wflog_control->slot_count; i++)
-						if (slot_number(i) == slot)
-							launcher_report(i, kind)->at_once = true;
+					launcher_report(i, kind)->at_once = true;
 					kill(slot->pids[kind], SIGTERM);
 				}
 			}
+	}
 	if (launcher_area->probe_pid != 0 && launcher_area->probe_database == database)
 	{
 		count++;
@@ -196,6 +199,53 @@ release_parks(void)
 	my_parks = 0;
 	wake_launcher();
 	LWLockRelease(wflog_control->lock);
+}
+
+/* End of a session that has restored something. */
+static void
+restore_ends(int code, Datum arg)
+{
+	LauncherArea *area = launcher_area;
+
+	LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
+	for (int i = area->restore_count - 1; i >= 0; i--)
+		if (area->restores[i].pid == MyProcPid)
+			area->restores[i] = area->restores[--area->restore_count];
+	LWLockRelease(wflog_control->lock);
+}
+
+/* Note that this session restores a dump, and goes on doing so until it ends. */
+void
+note_restore(void)
+{
+	static bool noted = false;
+	LauncherArea *area = launcher_area;
+
+	if (noted)
+		return;
+	on_shmem_exit(restore_ends, (Datum) 0);
+	noted = true;
+	LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
+	if (area->restore_count < MAX_RESTORES)
+	{
+		area->restores[area->restore_count].database = MyDatabaseId;
+		area->restores[area->restore_count].pid = MyProcPid;
+		area->restore_count++;
+	}
+	LWLockRelease(wflog_control->lock);
+}
+
+/* Is there a session that has been noted to restore the database? */
+bool
+restore_runs(Oid database)
+{
+	bool		runs = false;
+
+	LWLockAcquire(wflog_control->lock, LW_SHARED);
+	for (int i = 0; i < launcher_area->restore_count; i++)
+		runs |= launcher_area->restores[i].database == database;
+	LWLockRelease(wflog_control->lock);
+	return runs;
 }
 
 /*
