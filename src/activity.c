@@ -84,7 +84,9 @@ make_room(DatabaseSlot *slot)
 	}
 	qsort(entries, count, sizeof(entries[0]), compare_activity);
 	kept = count / 2;
-	raise_to(&slot->activity_floor, entries[kept][0]);
+	/* if it is not known yet, what will be set covers all that is forgotten here */
+	if (pg_atomic_read_u64(&slot->activity_floor) != 0)
+		raise_to(&slot->activity_floor, entries[kept][0]);
 	for (int i = 0; i < ACTIVITY_MAX; i++)
 	{
 		pg_atomic_write_u32(&slot->activity[i].leaf, InvalidOid);
@@ -214,12 +216,16 @@ activity_note_moved(Oid leaf)
  * before the slot was this database's, are at most this one, or have at least
  * got their id by now.  (A snapshot's xmax does not tell: it follows the last
  * id that is over, and greater ones may be at work.)  For the worker when it
- * starts.
+ * starts; only the first one in a slot need say it, for since then all is
+ * noted.
  */
 void
 activity_set_floor(DatabaseSlot *slot, uint64 xact)
 {
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
-	raise_to(&slot->activity_floor, Max(xact, next - 1));
+	LWLockAcquire(slot->activity_lock, LW_EXCLUSIVE);
+	if (slot_is_mine(slot) && pg_atomic_read_u64(&slot->activity_floor) == 0)
+		pg_atomic_write_u64(&slot->activity_floor, Max(xact, next - 1));
+	LWLockRelease(slot->activity_lock);
 }
