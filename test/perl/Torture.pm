@@ -30,7 +30,14 @@ my %mischief = (
 	stop_worker => { weight => 3, kills => 0 },
 	maintain => { weight => 3, kills => 0 },
 	change_owner => { weight => 3, kills => 0 },
-	other_settings => { weight => 2, kills => 0 });
+	other_settings => { weight => 2, kills => 0 },
+	other_faults => { weight => 0, kills => 0 });
+
+# Where a build with FAULTS=1 (src/fault.c) can be made to linger or to fail,
+# and what errors are tolerable in: whatever the worker has begun, it begins anew.
+my @slow = qw(queue-push queue-pushed queue-committed round-snapshot round-drained round-renewed
+  round-publish round-published round-committed tail-read);
+my @failing = qw(round-snapshot round-drained round-published round-committed);
 
 # What does not take effect without a worker.
 my %needs_worker = map { $_ => 1 }
@@ -52,14 +59,15 @@ sub build
 
 # A server that is ready, and the client running on it.  Options: seed,
 # program, writers, subscribers, executions, think, queue_size, preload,
-# patience, sabotage, conf.
+# patience, sabotage, conf, faults (instead of random ones), only (mischief).
 sub new
 {
 	my ($class, %options) = @_;
 	my $self = bless {
-		writers => 12, subscribers => 12, executions => 6, think => 30, patience => 30,
+		writers => 12, subscribers => 12, executions => 6, patience => 60,
 		queue_size => '16kB', preload => 1, kills => 0, %options
 	}, $class;
+	$self->{think} //= 4 * $self->{writers};		# ms; so more of them do not write more
 	srand($self->{seed});
 
 	my $node = $self->{node} = PostgreSQL::Test::Cluster->new($self->{name} // 'torture');
@@ -71,6 +79,7 @@ max_prepared_transactions = 100
 max_worker_processes = 16
 max_wal_size = 2GB
 checkpoint_timeout = 30s
+wal_writer_delay = 10s
 log_min_duration_statement = -1
 log_statement = none
 log_checkpoints = off
@@ -85,6 +94,11 @@ CONF
 	$node->append_conf('postgresql.conf', $self->{conf}) if $self->{conf};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION wflog; CALL wflog.maintain()');
+	if ($self->{preload} && $node->safe_psql('postgres', "SELECT count(*) FROM pg_settings WHERE name = 'wflog.fault'") > 0)
+	{
+		$mischief{other_faults}{weight} = $self->{faults} ? 0 : 4;
+		$self->set_faults($self->{faults} // $self->random_faults);
+	}
 	$node->safe_psql('postgres', 'CREATE ROLE torture_gateway LOGIN IN ROLE wflog_gateway, wflog_reader');
 	$self->{channels} = $self->{preload} && $node->safe_psql('postgres',
 		q(SELECT to_regprocedure('wflog.channel(varchar)') IS NOT NULL)) eq 't';
@@ -151,6 +165,26 @@ sub print_totals
 	note("$_: $self->{totals}{$_}") foreach sort keys %{ $self->{totals} };
 	note("mischief: ", join ', ', map { "$_ $self->{done}{$_}" } sort keys %{ $self->{done} // {} });
 	return;
+}
+
+# ---- faults ----
+
+# Some places to linger at, and now and then one to fail at.
+sub random_faults
+{
+	my @faults = map { $_ . '=' . between(1, 15) . '%' . between(5, 50) } grep { rand() < 0.4 } @slow;
+	push @faults, 'notify-full=0%' . between(1, 10) if rand() < 0.3;
+	push @faults, $failing[ int(rand(@failing)) ] . '=error%1' if rand() < 0.3;
+	return join ', ', @faults;
+}
+
+sub set_faults
+{
+	my ($self, $faults) = @_;
+	note("faults: $faults");
+	$self->try_query("ALTER SYSTEM SET wflog.fault = '$faults'");
+	$self->try_query('SELECT pg_reload_conf()');
+	return 1;
 }
 
 # ---- mischief ----
@@ -251,14 +285,16 @@ my %do = (
 		$self->try_query("ALTER SYSTEM SET wflog.notify_scope = $scope");
 		$self->try_query('SELECT pg_reload_conf()');
 		return 1;
-	});
+	},
+	other_faults => sub { $_[0]->set_faults($_[0]->random_faults) });
 
 # Do something, by name or at random.
 sub harm
 {
 	my ($self, $what) = @_;
 	my @lots = map { ($_) x $mischief{$_}{weight} }
-	  grep { $self->{channels} || !$needs_worker{$_} } sort keys %mischief;
+	  grep { $self->{channels} || !$needs_worker{$_} }
+	  sort($self->{only} ? @{ $self->{only} } : keys %mischief);
 	$what //= $lots[ int(rand(@lots)) ];
 	my $count = $do{$what}->($self);
 	$self->{done}{$what} += $count ? 1 : 0;

@@ -6,6 +6,8 @@
 #   WFLOG_TEST_KILLS     cycles in which something is killed; 5
 #   WFLOG_TEST_WRITERS   8 to 32; 8
 #   WFLOG_TEST_SUBSCRIBERS   12
+#   WFLOG_TEST_MISCHIEF  which kinds, of those in test/perl/Torture.pm; all
+#   WFLOG_TEST_FAULTS    in a build with FAULTS=1: what wflog.fault is; at random
 
 use strict;
 use warnings;
@@ -27,14 +29,18 @@ my $torture = Torture->new(
 	program => $program, seed => $seed,
 	writers => $ENV{WFLOG_TEST_WRITERS} // 8,
 	subscribers => $ENV{WFLOG_TEST_SUBSCRIBERS} // 12,
-	($ENV{WFLOG_TEST_SABOTAGE} ? (sabotage => $ENV{WFLOG_TEST_SABOTAGE}) : ()));
+	sabotage => $ENV{WFLOG_TEST_SABOTAGE},
+	faults => $ENV{WFLOG_TEST_FAULTS},
+	only => $ENV{WFLOG_TEST_MISCHIEF} ? [ split ' ', $ENV{WFLOG_TEST_MISCHIEF} ] : undef);
 
 my $good = ok($torture->barrier, 'all is delivered before any harm is done');
 # a short run shall have these
-my @first = $torture->{channels} ? qw(kill_worker restart_immediate terminate_worker kill_writer) :
+my @first = $ENV{WFLOG_TEST_MISCHIEF} ? () :
+  $torture->{channels} ? qw(kill_worker restart_immediate terminate_worker kill_writer) :
   qw(restart_immediate kill_writer);
 my $cycles = 0;
-while ($good && $torture->{kills} < $kills)
+# not all mischief kills
+while ($good && $torture->{kills} < $kills && $cycles < 3 * $kills)
 {
 	my ($complete, $what) = $torture->cycle(shift @first);
 	$good = ok($complete, 'cycle ' . ++$cycles . ": $what");

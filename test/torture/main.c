@@ -212,14 +212,31 @@ settle_now(Conn *conn, bool end_prepared)
 	return false;
 }
 
+/* Show what sessions are doing, when they do not do what they should. */
+static void
+show_activity(Conn *conn)
+{
+	PGresult   *result = query(conn,
+							   "SELECT application_name, state, coalesce(wait_event, ''), "
+							   "pg_catalog.date_trunc('ms', pg_catalog.clock_timestamp() - query_start), "
+							   "pg_catalog.left(query, 60) FROM pg_catalog.pg_stat_activity "
+							   "WHERE application_name ~ '^(torture|wflog) ' ORDER BY 1", 0);
+
+	for (int i = 0; result && i < PQntuples(result); i++)
+		note("%s: %s %s for %s: %s", PQgetvalue(result, i, 0), PQgetvalue(result, i, 1),
+			 PQgetvalue(result, i, 2), PQgetvalue(result, i, 3), PQgetvalue(result, i, 4));
+	PQclear(result);
+}
+
 /* Everybody who is listening has what is committed, without connecting again. */
 static bool
-complete(const char *when)
+complete(Conn *conn, const char *when)
 {
 	long		before = totals[T_VIOLATIONS];
 
 	if (!wait_for(all_is_delivered, options.patience_s))
 	{
+		show_activity(conn);
 		subscribers_are_complete(true);
 		if (totals[T_VIOLATIONS] == before)
 			violation("%s: subscribers were late", when);
@@ -235,12 +252,18 @@ barrier(Conn *conn)
 	count(T_BARRIERS, 1);
 	phase = PHASE_CALM;
 	if (!wait_for(subscribers_are_connected, options.patience_s))
+	{
 		violation("subscribers are not connected after %d s", options.patience_s);
+		show_activity(conn);
+	}
 	sleep_ms(300);				/* of writing, so that the end is told by notifications */
 	phase = PHASE_PAUSE;
 	if (!wait_for(writers_are_quiet, options.patience_s))
+	{
 		violation("writers have not paused after %d s", options.patience_s);
-	good = settle_now(conn, false) && complete("barrier");
+		show_activity(conn);
+	}
+	good = settle_now(conn, false) && complete(conn, "barrier");
 	phase = PHASE_RUN;
 	return good;
 }
@@ -329,7 +352,7 @@ finish(Conn *conn, pthread_t *writers, pthread_t *subscribers, pthread_t *follow
 	for (int i = 0; i < options.writers; i++)
 		pthread_join(writers[i], NULL);
 	if (settle_now(conn, true))
-		complete("the end");
+		complete(conn, "the end");
 	phase = PHASE_END;
 	for (int i = 0; i < options.subscribers; i++)
 		pthread_join(subscribers[i], NULL);
