@@ -9,6 +9,8 @@
 
 #include <signal.h>
 
+extern const Command export_command;
+extern const Command ingest_command;
 extern const Command inspect_command;
 extern const Command logs_command;
 extern const Command ls_command;
@@ -21,6 +23,8 @@ static const Command *const commands[] = {
 	&logs_command,
 	&inspect_command,
 	&run_command,
+	&ingest_command,
+	&export_command,
 	&maintain_command,
 };
 

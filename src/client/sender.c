@@ -138,7 +138,8 @@ disconnect(Sender *sender, const char *problem)
 	if (sender->state == SENDER_BUSY)
 		sender->unanswered = true;
 	sender->state = SENDER_AWAY;
-	sender->failures++;
+	if (sender->failures++ == 0)
+		sender->away_since = monotonic_time();
 	pause = Min(pause, LONGEST_PAUSE);
 	/* so that many wrappers do not come back at once */
 	sender->retry_at = monotonic_time() + pause / 2 + (int64_t) (drand48() * pause / 2);

@@ -31,6 +31,7 @@ typedef struct Sender
 	int64_t		retry_at;		/* monotonic microseconds, as all times here */
 	int64_t		give_up_at;		/* of an attempt to connect */
 	int			failures;		/* in a row */
+	int64_t		away_since;		/* the first of them */
 	bool		connected_once;
 	bool		quiet;			/* no words about a database that is away */
 	char	   *problem;		/* why it is away, NULL: it is not, or nobody knows yet */

@@ -80,7 +80,7 @@ is_word(const char *text, size_t len, const char *word)
 }
 
 /* The level that a logger's word for it stands for, or NULL. */
-static const char *
+const char *
 level_of_word(const char *text, size_t len)
 {
 	static const struct
@@ -222,8 +222,8 @@ is_percentage(const NdjsonValue *value)
 }
 
 /* The level a value stands for, or NULL. */
-static const char *
-level_of(const NdjsonValue *value)
+const char *
+structured_level(const NdjsonValue *value)
 {
 	if (value->kind == NDJSON_STRING)
 		return level_of_word(value->text, value->len);
@@ -249,7 +249,7 @@ is_acceptable(FieldKind kind, const NdjsonValue *value)
 		case KIND_STRING:
 			return string;
 		case KIND_LEVEL:
-			return level_of(value) != NULL;
+			return structured_level(value) != NULL;
 		case KIND_DATA:
 		case KIND_OBJECT:
 			return value->kind == NDJSON_OBJECT;
@@ -331,7 +331,7 @@ take_field(const NdjsonValue *key, const NdjsonValue *value, const RawPair *pair
 	}
 	buffer_printf(fields, ",\"%s\":", known[i].column);
 	if (kind == KIND_LEVEL)
-		buffer_printf(fields, "\"%s\"", level_of(value));
+		buffer_printf(fields, "\"%s\"", structured_level(value));
 	else if (kind == KIND_CATEGORY || kind == KIND_EVENT)
 		append_lower(fields, value);
 	else

@@ -22,6 +22,8 @@ typedef struct RawPair
 
 extern bool structured_parse(const char *line, size_t len, const char *stream,
 							 const char *default_level, Buffer *fields);
+extern const char *level_of_word(const char *text, size_t len);
+extern const char *structured_level(const NdjsonValue *value);
 extern void raw_pair(const char *from, const char *end, RawPair *pair);
 
 #endif							/* WFLOG_STRUCTURED_H */
