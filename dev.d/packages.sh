@@ -93,6 +93,6 @@ END
 # What building and testing on a major version takes.
 need_postgres()
 {
-	need_packages make gcc libc6-dev clang perl libipc-run-perl "postgresql-$1" \
-		"postgresql-server-dev-$1" "postgresql-$1-pgtap"
+	need_packages make gcc libc6-dev clang perl patch libipc-run-perl "postgresql-$1" \
+		"postgresql-server-dev-$1" "postgresql-$1-pgtap" libpq-dev libjansson-dev
 }
