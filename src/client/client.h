@@ -127,6 +127,7 @@ extern void fail_with_result(Connection *connection, const PGresult *result)
 /* ---- interrupt.c: signals, and waiting ---- */
 
 extern void interrupts_begin(void);
+extern const char *volatile at_abrupt_end;	/* written to stdout if a second signal comes */
 extern int	interrupt_signal(void); /* the signal that came, or 0 */
 extern int	wait_for(int fd, bool to_write, int milliseconds);
 extern void check_interrupt(void);

@@ -16,6 +16,8 @@
 #include "text.h"
 
 #define WATCH_MILLISECONDS 1000
+#define TAKE_SCREEN "\033[?1049h\033[?25l"
+#define GIVE_SCREEN_BACK "\033[?25h\033[?1049l"
 
 static const char help_text[] =
 "Usage: wflog inspect EXECUTION [OPTION]...\n"
@@ -47,8 +49,9 @@ static void
 give_screen_back(void)
 {
 	if (screen_taken)
-		buffer_string(&output.pending, "\033[?25h\033[?1049l");
+		buffer_string(&output.pending, GIVE_SCREEN_BACK);
 	screen_taken = false;
+	at_abrupt_end = NULL;
 }
 
 /* Show as many lines as the window has, over what it shows. */
@@ -61,8 +64,9 @@ show_on_screen(const Buffer *text)
 	const char *end = at + text->len;
 
 	if (!screen_taken)
-		buffer_string(&output.pending, "\033[?1049h\033[?25l");
+		buffer_string(&output.pending, TAKE_SCREEN);
 	screen_taken = true;
+	at_abrupt_end = GIVE_SCREEN_BACK;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0)
 		lines = size.ws_row;
 	buffer_string(&output.pending, "\033[H");

@@ -103,6 +103,15 @@ make_row(Buffer *cells, const JsonValue *execution, const ListOptions *options, 
 	}
 }
 
+/* A line feed in place of blanks. */
+static void
+end_line(Buffer *out)
+{
+	while (out->len > 0 && out->data[out->len - 1] == ' ')
+		out->len--;
+	buffer_char(out, '\n');
+}
+
 /* Show the rows of a page as a table. */
 static void
 show_rows(Buffer (*rows)[COLUMNS], int count, const ListOptions *options, bool header)
@@ -152,6 +161,8 @@ show_rows(Buffer (*rows)[COLUMNS], int count, const ListOptions *options, bool h
 			else
 				style_column(out, name, strlen(name), widths[c] + 2);
 		}
+		end_line(out);
+		out->len--;
 		paint(out, STYLE_RESET);
 		buffer_char(out, '\n');
 	}
@@ -175,7 +186,7 @@ show_rows(Buffer (*rows)[COLUMNS], int count, const ListOptions *options, bool h
 			if (c == COLUMN_STATUS)
 				paint(out, STYLE_RESET);
 		}
-		buffer_char(out, '\n');
+		end_line(out);
 		output_advance();
 	}
 }

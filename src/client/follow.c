@@ -37,11 +37,14 @@
 #define BACKOFF_FIRST 100
 #define BACKOFF_MOST 5000
 #define REMIND_MILLISECONDS 30000
+#define ASK_AGAIN_MILLISECONDS 60000	/* for notifications, where there are none */
 
 static bool listening = false;	/* notifications can arrive */
 static bool trusted = true;		/* and somebody sends them, as far as we know */
 static long long doubt_since = 0;
 static long long next_check = 0;
+static long long ask_again = 0; /* when to see whether notifications are to be had now */
+static char *no_notifications = NULL;	/* why there will be none, as channel() says */
 static int	check_interval = CHECK_FIRST;
 static bool polling_said = false;
 static char *workflow_channel = NULL;
@@ -135,10 +138,21 @@ ask_text(LogsJob *job, const char *sql, const char *argument, PGresult **failed)
 	return text;
 }
 
+/* channel() warns if nobody is going to notify. */
+static void
+note_warning(void *arg, const PGresult *result)
+{
+	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (text && no_notifications == NULL)
+		no_notifications = xstrdup(text);
+}
+
 /* LISTEN to the channel that a statement names; NULL if that cannot be done. */
 static char *
 listen_to(LogsJob *job, const char *sql, const char *argument)
 {
+	PQnoticeReceiver before = PQsetNoticeReceiver(job->connection->pg, note_warning, NULL);
 	PGresult   *failed;
 	char	   *channel = ask_text(job, sql, argument, &failed);
 	char	   *name;
@@ -146,6 +160,8 @@ listen_to(LogsJob *job, const char *sql, const char *argument)
 	bool		done;
 	PGresult   *result;
 
+	if (job->connection->pg)
+		PQsetNoticeReceiver(job->connection->pg, before, NULL);
 	if (channel == NULL)
 	{
 		/* 42883: an extension without notifications; 55000: a server without */
@@ -192,9 +208,9 @@ subscribe(LogsJob *job)
 			say_polling(problem);
 		listening = problem == NULL;
 		free(problem);
-		trusted = true;
-		doubt_since = 0;
 	}
+	free(no_notifications);
+	no_notifications = NULL;
 	for (int i = 0; i < job->count; i++)
 	{
 		Subject    *subject = job->subjects[i];
@@ -215,6 +231,11 @@ subscribe(LogsJob *job)
 	}
 	if (listening && job->workflow && workflow_channel == NULL)
 		workflow_channel = listen_to(job, "SELECT wflog.workflow_channel($1)", job->workflow);
+	if (no_notifications)
+		say_polling(no_notifications);
+	trusted = no_notifications == NULL;
+	doubt_since = 0;
+	ask_again = milliseconds_now() + ASK_AGAIN_MILLISECONDS;
 }
 
 /* ---- the executions of a workflow ---- */
@@ -447,6 +468,9 @@ check_streams(LogsJob *job)
 	}
 	if (job->workflow)
 		look_for_executions = true;
+	if (listening && !trusted && now >= ask_again)
+		for (int i = 0; i < job->count; i++)
+			job->subjects[i]->must_subscribe = true;
 	if (!listening || !trusted || doubt_since != 0)
 		check_interval = POLL_MILLISECONDS;
 	else

@@ -74,15 +74,20 @@ static void
 time_line(Buffer *out, const char *name, const JsonValue *object, const char *key, int64_t now)
 {
 	JsonValue	value = json_find(object, key);
+	Buffer		ago = {0};
 	int64_t		time;
 
 	if (!value_time(&value, &time))
 		return;
 	label(out, name);
 	style_time(out, time, show_utc, true);
-	buffer_string(out, " (");
-	style_duration(out, now - time);
-	buffer_string(out, " ago)\n");
+	buffer_string(&ago, " (");
+	style_duration(&ago, now - time);
+	buffer_string(&ago, " ago)");
+	if (output.width == 0 || LABEL_WIDTH + 19 + ago.len <= output.width)
+		buffer_append(out, ago.data, ago.len);
+	buffer_char(out, '\n');
+	buffer_free(&ago);
 }
 
 static void
@@ -93,6 +98,8 @@ status_line(Buffer *out, const JsonValue *execution, int64_t now)
 	int64_t		start;
 	int64_t		end;
 	bool		terminal;
+	Buffer		rest = {0};
+	const char *text;
 
 	label(out, "Status");
 	if (status == NULL)
@@ -111,19 +118,25 @@ status_line(Buffer *out, const JsonValue *execution, int64_t now)
 		value = json_find(execution, "end_time");
 		if (terminal && value_time(&value, &end))
 		{
-			buffer_string(out, " after ");
-			style_duration(out, end - start);
+			buffer_string(&rest, " after ");
+			style_duration(&rest, end - start);
 		}
 		else if (strcmp(status, "NEW") == 0 || strcmp(status, "PENDING") == 0)
-			buffer_string(out, ": not started yet");
+			buffer_string(&rest, ": not started yet");
 		else if (!terminal)
 		{
-			buffer_string(out, strcmp(status, "RUNNING") == 0 ? ": still running, " : ": still not ended, ");
-			style_duration(out, now - start);
-			buffer_string(out, " so far");
+			buffer_string(&rest, strcmp(status, "RUNNING") == 0 ? ": still running, " : ": still not ended, ");
+			style_duration(&rest, now - start);
+			buffer_string(&rest, " so far");
 		}
 	}
+	text = buffer_text(&rest);
+	if (output.width > 0 && LABEL_WIDTH + strlen(status) + rest.len > output.width)
+		buffer_printf(out, ":\n%*s%s", LABEL_WIDTH, "", text + strspn(text, ": "));
+	else
+		buffer_string(out, text);
 	buffer_char(out, '\n');
+	buffer_free(&rest);
 	free(status);
 }
 
@@ -135,23 +148,38 @@ count_line(Buffer *out, const JsonValue *summary)
 	static const char *const colors[] = {STYLE_RED, STYLE_RED, STYLE_YELLOW, "", STYLE_DIM};
 	JsonValue	value = json_find(summary, "total_logs");
 	JsonValue	counts = json_find(summary, "log_levels");
+	Buffer		part = {0};
+	size_t		column;
 	bool		first = true;
 
 	label(out, "Logs");
-	style_count(out, value_number(&value));
+	style_count(&part, value_number(&value));
+	column = LABEL_WIDTH + part.len;
+	buffer_append(out, part.data, part.len);
 	for (int i = 0; i < lengthof(levels); i++)
 	{
 		value = json_find(&counts, levels[i]);
 		if (value.kind != JSON_NUMBER)
 			continue;
-		buffer_string(out, first ? ": " : ", ");
+		buffer_clear(&part);
+		style_count(&part, value_number(&value));
+		buffer_printf(&part, " %s", levels[i]);
+		buffer_char(out, first ? ':' : ',');
 		first = false;
+		if (output.width > 0 && column + 3 + part.len > output.width)
+		{
+			buffer_printf(out, "\n%*s", LABEL_WIDTH, "");
+			column = LABEL_WIDTH;
+		}
+		else
+			buffer_char(out, ' ');
+		column += 2 + part.len;
 		paint(out, colors[i]);
-		style_count(out, value_number(&value));
-		buffer_printf(out, " %s", levels[i]);
+		buffer_append(out, part.data, part.len);
 		paint(out, STYLE_RESET);
 	}
 	buffer_char(out, '\n');
+	buffer_free(&part);
 }
 
 /* The mark of an outcome. */

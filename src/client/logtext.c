@@ -129,7 +129,10 @@ append_wrapped(Buffer *out, const char *text, size_t len, size_t indent, const c
 	bool		first = true;
 
 	if (width != SIZE_MAX && width < indent + LEAST_MESSAGE)
+	{
 		indent = width > LEAST_MESSAGE + 2 ? 2 : 0; /* below everything else instead */
+		first = false;
+	}
 	width = width == SIZE_MAX ? width : Max(width - indent, 1);
 	do
 	{
