@@ -27,7 +27,7 @@ static const char help_text[] =
 "stack trace, milestones, counts, and the audit trail of its status.\n"
 "\n"
 "      --watch          show it again every second, until it has ended\n"
-"      --json           as one JSON object; with --watch one a line, on each change\n"
+"      --json           one JSON object; with --watch one a line, on each change\n"
 "      --utc            times in UTC, not local\n"
 "      --color=WHEN     auto, always, never; NO_COLOR is heeded\n"
 "      --help           this text\n"
