@@ -43,18 +43,26 @@ my @failing = qw(round-snapshot round-drained round-published round-committed);
 my %needs_worker = map { $_ => 1 }
   qw(kill_worker kill_keeper kill_launcher terminate_worker stop_worker change_owner);
 
-# Compile the client.  Returns its path, or undef and why not.
-sub build
+# Compile a program out of sources in test/torture.  Returns its path, or undef
+# and why not.
+sub compile
 {
+	my ($name, @sources) = @_;
 	my $dir = tempdir(CLEANUP => 1);
 	my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
-	my $source = "$FindBin::RealBin/../torture";
 	my $cc = $ENV{CC} || 'cc';
 	my $include = `$pg_config --includedir`;
 	my $lib = `$pg_config --libdir`;
 	chomp($include, $lib);
-	my $errors = `$cc -std=gnu11 -g -O1 -Wall -Wextra -I$include -o $dir/torture $source/*.c -L$lib -lpq -ljansson -lpthread 2>&1`;
-	return ($? == 0 ? "$dir/torture" : undef, $errors);
+	my $sources = join ' ', map { "$FindBin::RealBin/../torture/$_" } @sources;
+	my $errors = `$cc -std=gnu11 -g -O1 -Wall -Wextra -I$include -o $dir/$name $sources -L$lib -lpq -ljansson -lpthread 2>&1`;
+	return ($? == 0 ? "$dir/$name" : undef, $errors);
+}
+
+# The client.
+sub build
+{
+	return compile('torture', '*.c');
 }
 
 # A server that is ready, and the client running on it.  Options: seed,
