@@ -204,12 +204,16 @@ static void
 reschedule(DatabaseSlot *slot)
 {
 	SlotStats  *stats = &slot->stats;
+	TimestampTz regular;
 
 	SpinLockAcquire(&stats->mutex);
+	regular = TimestampTzPlusMilliseconds(stats->maintenance_ended, interval());
 	if (wflog_maintenance_interval == 0)
 		stats->maintenance_next = 0;
-	else if (stats->maintenance_next != 0 && strcmp(stats->maintenance_result, RESULT_DONE) == 0)
-		stats->maintenance_next = TimestampTzPlusMilliseconds(stats->maintenance_ended, interval());
+	else if (stats->maintenance_next != 0 && stats->maintenance_ended != 0 &&
+			 (regular < stats->maintenance_next ||
+			  strcmp(stats->maintenance_result, RESULT_DONE) == 0))
+		stats->maintenance_next = regular;
 	SpinLockRelease(&stats->mutex);
 }
 
