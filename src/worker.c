@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "worker.h"
 
@@ -115,6 +116,8 @@ wflog_worker_loop(DatabaseSlot *slot)
 	TimestampTz retired = GetCurrentTimestamp();
 	bool		wanted = true;
 
+	/* our transactions change nothing that has to be durable */
+	SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
 	asked_set_scope(slot, wflog_notify_scope == WFLOG_SCOPE_ALL);
 	for (;;)
 	{
