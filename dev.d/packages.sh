@@ -93,6 +93,11 @@ END
 # What building and testing on a major version takes.
 need_postgres()
 {
-	need_packages make gcc libc6-dev clang perl patch libipc-run-perl "postgresql-$1" \
-		"postgresql-server-dev-$1" "postgresql-$1-pgtap" libpq-dev libjansson-dev
+	local service=()
+	# The command is tested with a pooler, too; but installing it would start a
+	# service and have it started at each boot, where there is somebody to do that.
+	[ -d /run/systemd/system ] || service=(pgbouncer)
+	need_packages make gcc libc6-dev clang perl patch libipc-run-perl libdbd-pg-perl "postgresql-$1" \
+		"postgresql-server-dev-$1" "postgresql-$1-pgtap" libpq-dev libjansson-dev \
+		libio-pty-perl "${service[@]+"${service[@]}"}"
 }
