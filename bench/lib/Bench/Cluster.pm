@@ -26,7 +26,7 @@ our @settings = (
 	[ autovacuum                      => 'off' ],
 	[ maintenance_work_mem            => '512MB' ],
 	[ work_mem                        => '16MB' ],
-	[ max_connections                 => '50' ],
+	[ max_connections                 => '450' ],
 	[ timezone                        => "'UTC'" ],
 	[ 'wflog.retention_days'          => '400' ],
 	[ shared_preload_libraries        => "'wflog'" ],
@@ -234,8 +234,8 @@ sub ended_cpu
 	return ($field[13] + $field[14]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
-# Run a pgbench script.  Options: clients, transactions (each client's), user,
-# mode, set, skip.  Returns the median latency in ms, transactions per second,
+# Run a pgbench script.  Options: clients, transactions (each client's) or
+# seconds, user, mode, set, skip.  Returns the median latency in ms, transactions per second,
 # and transactions per second of CPU time of the backends.
 sub pgbench
 {
@@ -251,7 +251,7 @@ sub pgbench
 	my $cpu = $self->ended_cpu;
 	my $printed = $self->command($self->program('pgbench'), '-n', '-h', $self->{dir},
 		'-U', $opt{user} || 'postgres', '-M', $opt{mode} || 'prepared', '-c', $clients,
-		'-j', $clients > 1 ? 2 : 1, '-t', $opt{transactions}, @set, '-f', $file,
+		'-j', $clients > 1 ? 2 : 1, $opt{seconds} ? ('-T', $opt{seconds}) : ('-t', $opt{transactions}), @set, '-f', $file,
 		'-l', '--log-prefix', "$self->{dir}/latency", 'bench');
 	my ($tps) = $printed =~ /^tps = ([\d.]+)/m or die "pgbench printed:\n$printed";
 	$cpu = $self->ended_cpu - $cpu;
@@ -271,7 +271,7 @@ sub pgbench
 	@latencies = sort { $a <=> $b } @latencies;
 	return {
 		tps     => $tps,
-		cpu_tps => $cpu > 0 ? $clients * $opt{transactions} / $cpu : undef,
+		cpu_tps => $cpu > 0 && $opt{transactions} ? $clients * $opt{transactions} / $cpu : undef,
 		ms      => $latencies[ $#latencies / 2 ],
 	};
 }

@@ -1,0 +1,265 @@
+# What notifications cost writers, and how soon they come.
+use strict;
+use warnings;
+
+use IO::Handle;
+
+my $executions = 16;
+my $idle_listeners = 300;
+
+# Build the listening program once.
+sub build_program
+{
+	my ($cluster) = @_;
+	my $program = $cluster->{dir} . '/stream';
+	my $config = $cluster->program('pg_config');
+	my ($include, $lib) = map { chomp(my $dir = `$config $_`); $dir } qw(--includedir --libdir);
+
+	$cluster->command($ENV{CC} || 'cc', '-O2', "-I$include", '-I/usr/include/postgresql',
+		'-o', $program, "$cluster->{here}/stream/stream.c", "-L$lib", '-lpq')
+	  unless -x $program;
+	return $program;
+}
+
+sub conninfo
+{
+	my ($cluster) = @_;
+	return "host=$cluster->{dir} user=postgres dbname=bench";
+}
+
+# Start the program in the background and wait until it listens.
+sub start_program
+{
+	my ($cluster, @arguments) = @_;
+	my $pid = open(my $out, '-|', build_program($cluster), @arguments) // die "cannot fork: $!\n";
+	my $line = <$out> // '';
+
+	die "the listening program does not start\n" unless $line eq "ready\n";
+	return { pid => $pid, out => $out };
+}
+
+# End it; returns what it printed last.
+sub stop_program
+{
+	my ($running) = @_;
+
+	kill 'TERM', $running->{pid};
+	my $printed = readline $running->{out};
+	close $running->{out};
+	chomp $printed if defined $printed;
+	return $printed;
+}
+
+# Turn notifications on or off, and wait until the worker knows.
+sub set_notify
+{
+	my ($cluster, $value) = @_;
+
+	$cluster->sql("ALTER SYSTEM SET wflog.notify = $value");
+	$cluster->sql('SELECT pg_reload_conf()');
+	sleep 1;
+	return;
+}
+
+# Ids of executions that are asked for, or not.
+sub ids
+{
+	my ($kind) = @_;
+	return map { "stream-$kind-$_" } 1 .. $executions;
+}
+
+# The channels of the executions, which makes them asked for.
+sub channels
+{
+	my ($cluster) = @_;
+	return split /\n/, $cluster->sql(join ';', map { "SELECT wflog.channel('$_')" } ids('asked'));
+}
+
+# Register executions of both kinds.
+sub register
+{
+	my ($cluster) = @_;
+
+	$cluster->sql("SELECT wflog.start_execution('$_', 'stream')") for ids('asked'), ids('quiet');
+	return;
+}
+
+my $row = "'step_output', 'INFO', 'Fetched page ' || :client_id || ' of the customer export from"
+  . " upstream in 812 ms, going on', '{\"rows\": 1300, \"host\": \"worker-7\", \"bytes\": 409900,"
+  . " \"cached\": false}', 'node-3', 'Fetch customers 3', 'http_request', 3, 12";
+my $list = 'execution_id, event_type, level, message, data, node_id, node_name, node_type,'
+  . ' step_number, total_steps';
+
+sub single_row
+{
+	my ($kind) = @_;
+	return "\\set k random(1, $executions)\n"
+	  . "INSERT INTO wflog.workflow_execution_logs ($list) VALUES ('stream-$kind-' || :k, $row);\n";
+}
+
+sub batch
+{
+	my ($kind) = @_;
+	return "\\set k random(1, $executions)\n"
+	  . "INSERT INTO wflog.workflow_execution_logs ($list)"
+	  . " SELECT 'stream-$kind-' || :k, $row FROM generate_series(1, 100);\n";
+}
+
+# The trigger people write by hand, on our table, with our worker silent.
+my $trigger = q{
+	CREATE FUNCTION bench.notify_row() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_notify('by_hand', json_build_object('execution_id', NEW.execution_id, 'id', NEW.id,
+			'level', NEW.level, 'message', NEW.message, 'data', NEW.data,
+			'created_at', NEW.created_at)::text);
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER by_hand AFTER INSERT ON wflog.workflow_execution_logs
+		FOR EACH ROW EXECUTE FUNCTION bench.notify_row();};
+my $drop_trigger = q{
+	DROP TRIGGER IF EXISTS by_hand ON wflog.workflow_execution_logs;
+	DROP FUNCTION IF EXISTS bench.notify_row();};
+
+sub measure_notify
+{
+	my ($cluster, $data, $report) = @_;
+	my $conninfo = conninfo($cluster);
+	my $seconds = $report->{quick} ? 1 : 4;
+	my %tps;
+
+	register($cluster);
+	my @channels = channels($cluster);
+
+	# One state: who listens, what is written, by whom it is told.
+	my $state = sub {
+		my ($name, $clients, $script, %opt) = @_;
+		return sub {
+			my @running;
+
+			set_notify($cluster, $opt{notify} || 'on');
+			$cluster->sql($trigger) if $opt{trigger};
+			push @running, start_program($cluster, 'idle', $conninfo, $idle_listeners) if $opt{idle};
+			push @running, start_program($cluster, 'listen', $conninfo,
+				$opt{trigger} ? 'by_hand' : @channels) if $opt{listener};
+			my $result = $cluster->pgbench($script, clients => $clients, seconds => $seconds);
+			my @printed = map { stop_program($_) } reverse @running;
+			$cluster->sql($drop_trigger) if $opt{trigger};
+			die "nothing was notified in \"$name\"\n"
+			  if $opt{listener} && ($printed[0] // '') !~ /^[1-9]/;
+			return $result->{tps};
+		};
+	};
+
+	$report->table('what', 'notify = off', 'wflog', 'ratio', 'target', 'met?');
+	for my $clients (32, 64)
+	{
+		my @names = ('off', 'one listener', '300 idle listeners, nobody asks',
+			'300 idle listeners and one that asks', 'trigger alone', 'trigger, 300 idle and one');
+		my @target = (undef, 0.85, 0.95, 0.55);
+		my @states = (
+			$state->($names[0], $clients, single_row('asked'), notify => 'off'),
+			$state->($names[1], $clients, single_row('asked'), listener => 1),
+			$state->($names[2], $clients, single_row('quiet'), idle => 1),
+			$state->($names[3], $clients, single_row('asked'), idle => 1, listener => 1),
+			$state->($names[4], $clients, single_row('asked'), notify => 'off', trigger => 1, listener => 1),
+			$state->($names[5], $clients, single_row('asked'), notify => 'off', trigger => 1, idle => 1, listener => 1));
+		my @values = $report->interleave($report->repetitions, @states);
+
+		$report->line(what => "single rows, $clients clients, $names[$_]", unit => 'commits/s', higher => 1,
+			target => $target[$_], s1 => $values[0], wflog => $values[$_]) for 1 .. $#states;
+		$tps{$clients} = \@values;
+	}
+	my @batches = $report->interleave($report->repetitions,
+		$state->('off', 8, batch('asked'), notify => 'off'),
+		$state->('one listener', 8, batch('asked'), listener => 1));
+	$report->line(what => 'batches of 100, 8 clients, one listener', unit => 'commits/s', higher => 1,
+		target => 0.85, s1 => $batches[0], wflog => $batches[1]);
+
+	$report->table('what', 'trigger', 'wflog', 'ratio', 'target', 'met?');
+	$report->line(what => "single rows, $_ clients, 300 idle listeners and one that asks",
+		unit => 'commits/s', higher => 1, target => 10, s1 => $tps{$_}[5], wflog => $tps{$_}[3]) for 32, 64;
+	set_notify($cluster, 'on');
+	return;
+}
+
+# From the reply to a commit to its notification.
+sub measure_latency
+{
+	my ($cluster, $data, $report) = @_;
+	my $conninfo = conninfo($cluster);
+	my $seconds = $report->{quick} ? 2 : 10;
+	my $insert = 'INSERT INTO %s (execution_id, message) VALUES ($1, $2)';
+
+	set_notify($cluster, 'on');
+	register($cluster);
+	my @channels = channels($cluster);
+	my $program = build_program($cluster);
+	my $run = sub {
+		my ($rate, @channel) = @_;
+		return [ split q{ }, $cluster->command($program, 'latency', $conninfo, $rate, $seconds, 32,
+			sprintf($insert, 'wflog.workflow_execution_logs'), ids('asked'), '--', @channel) ];
+	};
+
+	$report->table('what', 'logs/s reached', 'lost', 'twice', 'p50 ms', 'p99 ms', 'max ms');
+	for my $rate (1000, 5000, 10_000)
+	{
+		for my $by ('wflog', 'trigger')
+		{
+			next if $by eq 'trigger' && $rate > 1000;
+			if ($by eq 'trigger')
+			{
+				set_notify($cluster, 'off');
+				$cluster->sql($trigger);
+			}
+			my @runs = map { $run->($rate, $by eq 'trigger' ? 'by_hand' : @channels) } 1 .. 3;
+			my $median = sub { my ($field) = @_; Bench::Report::median(map { $_->[$field] } @runs) };
+			$report->row("$by, $rate logs/s from 32 sessions", Bench::Report::number($median->(3)),
+				(map { Bench::Report::median(@$_) } [ map { $_->[0] - $_->[1] } @runs ], [ map { $_->[2] } @runs ]),
+				map { Bench::Report::number($median->($_) / 1000) } 4, 5, 6);
+			if ($by eq 'trigger')
+			{
+				$cluster->sql($drop_trigger);
+				set_notify($cluster, 'on');
+			}
+		}
+	}
+	return;
+}
+
+# Notifications of a flood: as fast as the worker and one listener go.
+sub measure_flood
+{
+	my ($cluster, $data, $report) = @_;
+	my $conninfo = conninfo($cluster);
+	my $rows = $report->{quick} ? 20_000 : 400_000;
+
+	set_notify($cluster, 'on');
+	register($cluster);
+	my @channels = channels($cluster);
+	my $listener = start_program($cluster, 'listen', $conninfo, @channels);
+	my $before = $cluster->sql('SELECT logs_notified FROM wflog.stat');
+	my $flood = $cluster->sql(qq{
+		BEGIN;
+		INSERT INTO wflog.workflow_execution_logs (execution_id, message)
+		SELECT 'stream-asked-' || 1 + i % $executions, 'Fetched page ' || i FROM generate_series(1, $rows) AS i;
+		SELECT clock_timestamp() AS began \\gset
+		COMMIT;
+		DO \$\$ BEGIN
+			WHILE (SELECT logs_notified FROM wflog.stat) < $before + $rows LOOP
+				PERFORM pg_sleep(0.005);
+			END LOOP;
+		END \$\$;
+		SELECT extract(epoch FROM clock_timestamp() - :'began');});
+	sleep 2;
+	my ($notifications) = split q{ }, stop_program($listener);
+
+	$report->table('what', 'logs', 'received', 'logs/s');
+	$report->row("one transaction of $rows logs, from its commit to the last notification", $rows, $notifications,
+		Bench::Report::number($rows / $flood));
+	return;
+}
+
+return (
+	{ name => 'notify', title => 'What notifications cost writers', run => \&measure_notify },
+	{ name => 'latency', title => 'From commit to notification', run => \&measure_latency },
+	{ name => 'flood', title => 'How fast the worker notifies', run => \&measure_flood });
