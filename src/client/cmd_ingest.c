@@ -14,29 +14,24 @@
 
 static const char help_text[] =
 "Usage: wflog ingest [OPTION]... [FILE]...\n"
-"       wflog ingest --spool [FILE|DIRECTORY]...\n"
-"\n"
+"       wflog ingest --spool [FILE|DIRECTORY]...  what \"wflog run\" has left\n"
 "Writes logs from files, or stdin: JSON objects, one a line, or CSV.\n"
-"\n"
-"  --format=ndjson|csv   by default by the name: .csv, .tsv, else ndjson\n"
-"  --map=FIELD=NAME      FIELD of the log is what the input calls NAME\n"
-"  --set=FIELD=VALUE     FIELD is the same in all logs; --execution=ID is one of these\n"
-"  --rest=data|drop|error  what is no field of a log (data)\n"
-"  --exported            it was written by \"wflog export\": undo the escapes in it\n"
-"  --delimiter=C, --columns=A,B,...  of CSV; names if there is no header\n"
-"  -f, --follow          wait for more, and for a new file of that name\n"
-"  --from-end, --state=FILE  begin at its end; know how far it came when it restarts\n"
-"  --rejects=FILE        bad lines go there (INPUT.rejects; none: nowhere)\n"
-"  --max-rejects=N       more of them are a failure at once (no limit)\n"
-"  --producer-key=KEY    the same input again under the same key writes nothing twice\n"
-"  -j, --jobs=N          connections (2); --retry=SECONDS with a database away (60)\n"
-"  --spool               bring over what \"wflog run\" could not\n"
-"  -q, --quiet           say nothing but errors\n"
-"\n"
+"  --format=ndjson|csv  by default by the name: .csv, .tsv, else ndjson\n"
+"  --map=FIELD=NAME     FIELD of the log is what the input calls NAME\n"
+"  --set=FIELD=VALUE    the same in all logs; --execution=ID sets execution_id\n"
+"  --rest=data|drop|error   what is no field of a log (data)\n"
+"  --exported           \"wflog export\" wrote it: undo the escapes in it\n"
+"  --delimiter=C, --columns=A,B,...   of CSV; its names if it has no header\n"
+"  -f, --follow         wait for more, and for a new file of that name\n"
+"  --from-end           begin at its end   --state=FILE  know how far it came\n"
+"  --rejects=FILE       bad lines go there (INPUT.rejects; none: nowhere)\n"
+"  --max-rejects=N      more of them are a failure at once (no limit)\n"
+"  --producer-key=KEY   under one key the same input is written only once\n"
+"  -j, --jobs=N         connections (2)    --retry=SECONDS  without database (60)\n"
+"  -q, --quiet          say nothing but errors\n"
 CONNECT_HELP
-"\n"
-"Exit status: 0 done, 1 failure or bad lines, 2 usage, 3 no connection, 4 not\n"
-"found, 5 extension missing or too old, 130 on Ctrl-C.\n";
+"Exit status: 0 done; 1 failure, or bad lines; 2 usage; 3 no connection;\n"
+"5 extension missing or too old; 130 on Ctrl-C.\n";
 
 enum
 {

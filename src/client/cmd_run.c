@@ -21,29 +21,23 @@
 
 static const char help_text[] =
 "Usage: wflog run [OPTION]... -- COMMAND [ARGUMENT]...\n"
-"\n"
-"Runs a command; what it prints to stdout (INFO) and stderr (WARNING) becomes\n"
-"the logs of a step. Nothing the database does or does not do holds it up.\n"
-"\n"
-"  --execution=ID    of this execution; without, one is begun, its id printed on\n"
-"                    stderr, and ended by the outcome\n"
-"  --workflow=ID     its workflow (by default the command's name)\n"
-"  --task=ID         the step (by default the command's name); --name=NAME for people\n"
-"  --attempt=N       which attempt it is (1); --source=S, plugin:NS/NAME.ACTION, ...\n"
-"  --step=N --total-steps=N, --milestone  tell people how far it is\n"
-"  --tee             pass the output on, too, unchanged\n"
-"  --redact=REGEX, --redact-env=NAME      mask matches, or a variable's value, in logs\n"
-"  --structured=WHICH  take JSON lines of stderr (default), stdout, both, off apart\n"
-"  --max-bytes=N     keep so much output (10485760; 0: all); --max-line=N (8192)\n"
-"  --spool-dir=DIR, --spool-size=MB (256), --no-sync   what waits for the database\n"
-"  --wait=SECONDS    for the database at the end, without progress (5)\n"
-"  --grace=SECONDS   from SIGTERM to SIGKILL for what it leaves running (5)\n"
-"  -q, --quiet       say nothing but errors and the id\n"
-"\n"
+"Runs a command; its stdout (INFO) and stderr (WARNING) become logs of a step.\n"
+"  --execution=ID     of this; without it one is begun, and ended by the outcome\n"
+"  --workflow=ID, --task=ID     by default both are the command's name\n"
+"  --attempt=N (1), --source=S  which attempt; plugin:NS/NAME.ACTION or the like\n"
+"  --name=NAME, --step=N, --total-steps=N, --milestone  how far it is, for people\n"
+"  --tee              pass the output on as well, unchanged\n"
+"  --redact=REGEX     mask what matches    --redact-env=NAME  a variable's value\n"
+"  --structured=WHICH JSON lines of stderr (default), stdout, both, off\n"
+"  --max-bytes=N      keep so much output (10485760; 0: all)\n"
+"  --max-line=N       longer lines become several logs (8192)\n"
+"  --spool-dir=DIR, --spool-size=MB (256), --no-sync  what waits for the database\n"
+"  --wait=SECONDS     for the database at the end, without progress (5)\n"
+"  --grace=SECONDS    for what is left running, from SIGTERM to SIGKILL (5)\n"
+"  -q, --quiet        say nothing but errors and the id\n"
 CONNECT_HELP
-"\n"
-"Exit status: the command's own; 128+N if a signal ended it; 125 failure of\n"
-"wflog, usage too; 126 the command cannot be executed; 127 it is not found.\n";
+"Exit status: the command's; 128+N: ended by signal N; 125: failure of wflog,\n"
+"also of usage; 126: the command cannot be executed; 127: it is not found.\n";
 
 enum
 {

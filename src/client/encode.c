@@ -174,7 +174,7 @@ stored_prefix(const char *text, size_t len, size_t limit)
 		if (c == '\\')
 		{
 			/* stored as \x5c where it would read like an escape */
-			if (at + 1 >= len || text[at + 1] == 'x' || text[at + 1] == 'u')
+			if (at + 1 < len && (text[at + 1] == 'x' || text[at + 1] == 'u'))
 				cost = ESCAPED_BYTE;
 		}
 		else if (c == 0 || c >= 0x80)

@@ -291,7 +291,7 @@ redact_feed(Redactor *redactor, RedactLine *line, const char *text, size_t len, 
 	buffer_append(&line->held, text, len);
 	if (end)
 	{
-		find_matches(redactor, line->held.data, line->held.len, !line->started, true);
+		find_matches(redactor, buffer_text(&line->held), line->held.len, !line->started, true);
 		give_on(redactor, line, line->held.len, out);
 		line->started = false;
 		return;
@@ -304,7 +304,7 @@ redact_feed(Redactor *redactor, RedactLine *line, const char *text, size_t len, 
 		horizon = redactor->longest_value;
 	if (line->held.len < 2 * horizon)
 		return;					/* a value longer than the window */
-	find_matches(redactor, line->held.data, line->held.len, !line->started, false);
+	find_matches(redactor, buffer_text(&line->held), line->held.len, !line->started, false);
 	last = redactor->match_count > 0 ? &redactor->matches[redactor->match_count - 1] : NULL;
 	stop = line->held.len - horizon;
 

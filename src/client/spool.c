@@ -515,9 +515,9 @@ spool_take(Spool *spool, SpoolWork *work, uint32_t most_lines)
 			work->end = at;
 			return true;
 		}
-		work->end = at;
 		if (record.type == SPOOL_RECORD_SEAL)
 			continue;
+		work->end = at;
 		while (spool_next_item(&next, record.payload + record.len, &item))
 		{
 			spool_item_json(spool, &item, &work->bytes);
