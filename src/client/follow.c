@@ -103,6 +103,7 @@ reconnect(LogsJob *job)
 	{
 		job->subjects[i]->must_subscribe = job->subjects[i]->must_read = true;
 		job->subjects[i]->covered[0] = job->subjects[i]->current[0] = '\0';
+		job->subjects[i]->told[0] = '\0';
 	}
 	free(workflow_channel);
 	workflow_channel = NULL;
@@ -331,10 +332,16 @@ take_notification(LogsJob *job, const PGnotify *notification)
 {
 	JsonValue	payload = json_document(notification->extra, strlen(notification->extra));
 	JsonValue	kind = json_find(&payload, "kind");
+	JsonValue	batch;
 
 	if (workflow_channel && strcmp(notification->relname, workflow_channel) == 0)
 	{
 		look_for_executions = true;
+		if (json_is(&kind, "moved"))
+		{
+			free(workflow_channel);
+			workflow_channel = NULL;
+		}
 		return;
 	}
 	for (int i = 0; i < job->count; i++)
@@ -345,15 +352,20 @@ take_notification(LogsJob *job, const PGnotify *notification)
 			continue;
 		doubt_since = 0;
 		trusted = true;
+		batch = json_find(&payload, "batch");
+		if (batch.kind == JSON_STRING)
+			snprintf(subject->told, sizeof(subject->told), "%.*s", (int) batch.len, batch.text);
 		if (json_is(&kind, "log"))
 			take_log(job, subject, &payload);
 		else
 			subject->must_read = true;	/* a reference, a status or the end */
+		if (json_is(&kind, "moved"))
+			subject->must_subscribe = true; /* to another owner, and another channel */
 		return;
 	}
 }
 
-/* Handle all notifications that have arrived. */
+/* Handle the notifications that have arrived; true if there were any. */
 static bool
 take_notifications(LogsJob *job)
 {

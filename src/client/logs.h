@@ -47,6 +47,7 @@ typedef struct Subject
 	int			seen_size;
 	char		covered[MAX_BATCH_TEXT];	/* batch up to which all has been shown; "": unknown */
 	char		current[MAX_BATCH_TEXT];	/* batch that is coming in notifications */
+	char		told[MAX_BATCH_TEXT];	/* last batch of which a notification has come */
 	char	   *channel;
 	bool		must_read;		/* notifications do not suffice: read the stream */
 	bool		must_subscribe;

@@ -92,6 +92,12 @@ stream_read(LogsJob *job, Subject *subject, bool stragglers_only)
 				snprintf(subject->covered, sizeof(subject->covered), "%s", batch);
 				subject->current[0] = '\0';
 			}
+			/* notifications that came before we asked were of batches that we have got now */
+			if (rows < STREAM_ROWS && strcmp(subject->told, subject->covered) > 0)
+			{
+				snprintf(subject->covered, sizeof(subject->covered), "%s", subject->told);
+				subject->current[0] = '\0';
+			}
 			PQclear(result);
 			return rows;
 		}
