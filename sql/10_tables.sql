@@ -110,6 +110,12 @@ CREATE TABLE wflog.execution_audit_events (
  * The logs (docs/decisions/0001-partitions.md).  The parents carry no index:
  * a parent that belongs to an extension and has one cannot be restored from
  * pg_dump's output.  S1's columns come first, in S1's order.
+ *
+ * The parents have a dropped column that the leaves have not: this makes the
+ * executor turn each row into a tuple of the leaf's own before the row trigger
+ * sees it, which can be stamped in place and is stored as it is, in place of a
+ * copy that is taken apart and put together again, twice
+ * (docs/decisions/0008-writing.md).
  */
 CREATE TABLE wflog.workflow_execution_logs (
     id                    pg_catalog.uuid NOT NULL DEFAULT wflog.uuid_v7(),
@@ -143,15 +149,21 @@ CREATE TABLE wflog.workflow_execution_logs (
     xact                  pg_catalog.xid8 NOT NULL DEFAULT '0',
     seq                   pg_catalog.int4 NOT NULL DEFAULT 0,
     storage               pg_catalog."char" NOT NULL DEFAULT 'r',
+    dropped               pg_catalog.bool,
     CONSTRAINT log_is_valid CHECK (wflog.check_log(
         execution_id, log_category, data, step_number, total_steps, progress_percentage,
         duration_seconds, display_priority, technical_details, performance_metrics,
         created_at, attempt))
 ) PARTITION BY LIST (storage);
+ALTER TABLE wflog.workflow_execution_logs DROP COLUMN dropped;
 
-CREATE TABLE wflog.workflow_execution_logs_rows
-    PARTITION OF wflog.workflow_execution_logs FOR VALUES IN ('r')
-    PARTITION BY RANGE (created_at);
+CREATE TABLE wflog.workflow_execution_logs_rows (
+    LIKE wflog.workflow_execution_logs INCLUDING ALL,
+    dropped pg_catalog.bool
+) PARTITION BY RANGE (created_at);
+ALTER TABLE wflog.workflow_execution_logs_rows DROP COLUMN dropped;
+ALTER TABLE wflog.workflow_execution_logs
+    ATTACH PARTITION wflog.workflow_execution_logs_rows FOR VALUES IN ('r');
 
 /*
  * The default leaf takes what no daily leaf takes, so that no insert fails
@@ -161,11 +173,12 @@ CREATE TABLE wflog.workflow_execution_logs_default
     PARTITION OF wflog.workflow_execution_logs_rows DEFAULT;
 ALTER TABLE wflog.workflow_execution_logs_default
     ADD PRIMARY KEY (execution_hash, created_at, id);
+-- For the stream, and for whoever asks by execution_id (docs/decisions/0008-writing.md).
+-- pattern_ops compare bytes and do not ask the locale; equality is served all the same.
+-- Up to 64 logs of a transaction share a key, which is stored once (src/leaves.h).
 CREATE INDEX workflow_execution_logs_default_stream_idx
-    ON wflog.workflow_execution_logs_default (execution_hash, xact, seq);
--- pattern_ops compare bytes and do not ask the locale; equality is served all the same
-CREATE INDEX workflow_execution_logs_default_execution_id_idx
-    ON wflog.workflow_execution_logs_default (execution_id pg_catalog.varchar_pattern_ops);
+    ON wflog.workflow_execution_logs_default
+    (execution_id pg_catalog.varchar_pattern_ops, xact, (seq OPERATOR(pg_catalog.>>) 6));
 CREATE INDEX workflow_execution_logs_default_errors_idx
     ON wflog.workflow_execution_logs_default (execution_hash, created_at, id)
     WHERE level OPERATOR(pg_catalog.>=) 'ERROR';

@@ -37,10 +37,11 @@ static LeafSet *cached_set = NULL;
 static Oid	cached_parent = InvalidOid;
 static bool callback_registered = false;
 
-static const char *const index_columns[LEAF_INDEX_COUNT][3] = {
+#define INDEX_COLUMNS 3
+
+static const char *const index_columns[LEAF_INDEX_COUNT][INDEX_COLUMNS] = {
 	[LEAF_PAGE_INDEX] = {"execution_hash", "created_at", "id"},
-	[LEAF_STREAM_INDEX] = {"execution_hash", "xact", "seq"},
-	[LEAF_EXECUTION_INDEX] = {"execution_id"},
+	[LEAF_STREAM_INDEX] = {"execution_id", "xact", "seq"},
 	[LEAF_ERRORS_INDEX] = {"execution_hash", "created_at", "id"},
 	[LEAF_MILESTONES_INDEX] = {"execution_hash", "created_at", "id"},
 };
@@ -171,6 +172,26 @@ is_milestones_predicate(List *predicate, TupleDesc desc)
 	return strcmp(NameStr(TupleDescAttr(desc, var->varattno - 1)->attname), "is_milestone") == 0;
 }
 
+/* The column of "seq >> STREAM_GROUP_SHIFT", the one expression of an index; 0 if it is not. */
+static AttrNumber
+grouped_column(Relation index)
+{
+	List	   *expressions = RelationGetIndexExpressions(index);
+	OpExpr	   *op;
+	Const	   *shift;
+
+	if (list_length(expressions) != 1 || !IsA(linitial(expressions), OpExpr))
+		return 0;
+	op = linitial_node(OpExpr, expressions);
+	if (get_opcode(op->opno) != F_INT4SHR || !IsA(linitial(op->args), Var) ||
+		!IsA(lsecond(op->args), Const))
+		return 0;
+	shift = lsecond_node(Const, op->args);
+	if (shift->constisnull || DatumGetInt32(shift->constvalue) != STREAM_GROUP_SHIFT)
+		return 0;
+	return linitial_node(Var, op->args)->varattno;
+}
+
 /* Does an index serve as the given one? */
 static bool
 index_serves(Relation table, Relation index, LeafIndex which)
@@ -178,14 +199,18 @@ index_serves(Relation table, Relation index, LeafIndex which)
 	Form_pg_index form = index->rd_index;
 	TupleDesc	desc = RelationGetDescr(table);
 	List	   *predicate;
-	int			keys = which == LEAF_EXECUTION_INDEX ? 1 : 3;
 
-	if (!form->indisvalid || form->indnkeyatts != keys || index->rd_rel->relam != BTREE_AM_OID)
+	if (!form->indisvalid || form->indnkeyatts != INDEX_COLUMNS ||
+		index->rd_rel->relam != BTREE_AM_OID)
 		return false;
-	for (int i = 0; i < keys; i++)
+	for (int i = 0; i < INDEX_COLUMNS; i++)
 	{
 		AttrNumber	attno = form->indkey.values[i];
 
+		if (attno == 0 && which == LEAF_STREAM_INDEX && i == INDEX_COLUMNS - 1)
+			attno = grouped_column(index);
+		else if (which == LEAF_STREAM_INDEX && i == INDEX_COLUMNS - 1)
+			return false;
 		if (attno <= 0 || index->rd_indoption[i] != 0 ||
 			strcmp(NameStr(TupleDescAttr(desc, attno - 1)->attname), index_columns[which][i]) != 0)
 			return false;
@@ -206,6 +231,23 @@ index_serves(Relation table, Relation index, LeafIndex which)
 	}
 }
 
+/*
+ * Does a map from a leaf to the parent leave every column where it is, with the
+ * value that is stored there?  The parent has a dropped column besides.
+ */
+static bool
+is_identity(const AttrMap *map, TupleDesc leaf)
+{
+	for (int i = 0; i < map->maplen; i++)
+	{
+		if (i >= leaf->natts ? map->attnums[i] != 0 : map->attnums[i] != i + 1)
+			return false;
+		if (i < leaf->natts && TupleDescAttr(leaf, i)->atthasmissing)
+			return false;
+	}
+	return leaf->natts <= map->maplen;
+}
+
 /* The attribute map from a leaf to our column order; NULL if it is the same. */
 static AttrMap *
 layout_map(Relation table)
@@ -214,6 +256,11 @@ layout_map(Relation table)
 	AttrMap    *map = wflog_attrmap_if_req(RelationGetDescr(table), RelationGetDescr(parent));
 
 	table_close(parent, NoLock);
+	if (map && is_identity(map, RelationGetDescr(table)))
+	{
+		free_attrmap(map);
+		map = NULL;
+	}
 	return map;
 }
 
@@ -267,12 +314,13 @@ leaf_open(Leaf *leaf, LeafIndex which)
 	if (!OidIsValid(leaf->indexes[which]))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("partition \"%s\" has no index on (%s%s%s%s%s)",
+				 which == LEAF_STREAM_INDEX ?
+				 errmsg("partition \"%s\" has no index on (%s, %s, %s >> %d)",
 						RelationGetRelationName(open.table), index_columns[which][0],
-						index_columns[which][1] ? ", " : "",
-						index_columns[which][1] ? index_columns[which][1] : "",
-						index_columns[which][2] ? ", " : "",
-						index_columns[which][2] ? index_columns[which][2] : ""),
+						index_columns[which][1], index_columns[which][2], STREAM_GROUP_SHIFT) :
+				 errmsg("partition \"%s\" has no index on (%s, %s, %s)",
+						RelationGetRelationName(open.table), index_columns[which][0],
+						index_columns[which][1], index_columns[which][2]),
 				 errhint("CALL wflog.maintain() makes the indexes that are missing.")));
 	open.index = index_open(leaf->indexes[which], AccessShareLock);
 	open.map = leaf->same_layout ? NULL : layout_map(open.table);

@@ -11,11 +11,17 @@
 #include "access/attmap.h"
 #include "utils/relcache.h"
 
+/*
+ * How many bits of seq the stream's index leaves out: logs of one transaction
+ * whose numbers agree in the rest have equal keys.  The index is defined in
+ * sql/10_tables.sql.
+ */
+#define STREAM_GROUP_SHIFT 6
+
 typedef enum LeafIndex
 {
 	LEAF_PAGE_INDEX,			/* (execution_hash, created_at, id) */
-	LEAF_STREAM_INDEX,			/* (execution_hash, xact, seq) */
-	LEAF_EXECUTION_INDEX,		/* (execution_id) */
+	LEAF_STREAM_INDEX,			/* (execution_id, xact, seq >> STREAM_GROUP_SHIFT) */
 	LEAF_ERRORS_INDEX,			/* page index of level >= ERROR */
 	LEAF_MILESTONES_INDEX,		/* page index of milestones */
 	LEAF_INDEX_COUNT

@@ -152,8 +152,7 @@ json_log_entry(StringInfo buf, TupleTableSlot *slot, bool detail)
 void
 json_log_tuples(StringInfo buf, MinimalTuple *reversed, int count, bool detail)
 {
-	TupleTableSlot *ours = log_slot_create();
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(ours->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+	TupleTableSlot *slot = log_slot_create(&TTSOpsMinimalTuple);
 
 	json_literal(buf, "[");
 	for (int i = count - 1; i >= 0; i--)
@@ -165,5 +164,4 @@ json_log_tuples(StringInfo buf, MinimalTuple *reversed, int count, bool detail)
 	}
 	json_literal(buf, "]");
 	ExecDropSingleTupleTableSlot(slot);
-	ExecDropSingleTupleTableSlot(ours);
 }

@@ -6,8 +6,9 @@
  * The daily leaves follow each other in time, so they are read one after the
  * other; the default leaf may hold any time, so it is read beside them and
  * merged.  Each is read by the index that has the fewest entries for the
- * filter.  Index keys hold a hash of the execution's id; the id itself is
- * compared on every row that is fetched.
+ * filter.  Their keys hold a hash of the execution's id; the id itself is
+ * compared on every row that is fetched.  What needs no order goes by the
+ * index of the stream, which begins with the id.
  *
  * All reads use the snapshot that is active at the beginning.
  *
@@ -29,6 +30,9 @@
 #include "utils/snapmgr.h"
 
 #define MAX_KEYS 5
+
+/* From how many logs on it pays to count leaves before they are walked through. */
+#define COUNTED_FROM 10000
 
 /* One of the two sequences of leaves that are merged. */
 typedef struct LeafRun
@@ -87,13 +91,24 @@ execution_leaves(const ExecutionKey *key)
 
 /* A slot for rows in our column order. */
 TupleTableSlot *
-log_slot_create(void)
+log_slot_create(const TupleTableSlotOps *ops)
 {
 	Relation	parent = table_open(wflog_table_oid(WFLOG_LOGS), AccessShareLock);
-	TupleDesc	desc = CreateTupleDescCopy(RelationGetDescr(parent));
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(parent), ops);
 
 	table_close(parent, NoLock);
-	return MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	return slot;
+}
+
+/*
+ * A slot for the rows of a leaf as they are stored; of the parent's row type,
+ * if that makes no difference.
+ */
+TupleTableSlot *
+leaf_slot_create(const OpenLeaf *leaf)
+{
+	return leaf->map ? table_slot_create(leaf->table, NULL) :
+		log_slot_create(table_slot_callbacks(leaf->table));
 }
 
 /* Does the row belong to the execution, or only share its hash? */
@@ -176,8 +191,8 @@ open_leaf(LogScan *scan, LeafRun *run, Leaf *leaf)
 		ScanKeyInit(&keys[nkeys++], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
 					TimestampTzGetDatum(scan->high));
 
-	run->raw = table_slot_create(run->leaf.table, NULL);
-	run->converted = run->leaf.map ? log_slot_create() : NULL;
+	run->raw = leaf_slot_create(&run->leaf);
+	run->converted = run->leaf.map ? log_slot_create(&TTSOpsVirtual) : NULL;
 	run->scan = wflog_index_beginscan(run->leaf.table, run->leaf.index, scan->snapshot, nkeys);
 	run->scan->xs_want_itup = scan->index_tuples;
 	index_rescan(run->scan, keys, nkeys, NULL, 0);
@@ -201,6 +216,14 @@ close_leaf(LeafRun *run)
 	run->is_open = false;
 }
 
+/* The leaf whose turn is next. */
+static Leaf *
+leaf_to_open(LogScan *scan, LeafRun *run)
+{
+	return &run->leaves[ScanDirectionIsForward(scan->direction) ?
+						run->opened : run->count - 1 - run->opened];
+}
+
 /* Make sure a leaf is open; false if there is none left that can matter. */
 static bool
 next_leaf(LogScan *scan, LeafRun *run)
@@ -211,8 +234,7 @@ next_leaf(LogScan *scan, LeafRun *run)
 
 		if (run->opened == run->count)
 			return false;
-		leaf = &run->leaves[ScanDirectionIsForward(scan->direction) ?
-							run->opened : run->count - 1 - run->opened];
+		leaf = leaf_to_open(scan, run);
 		run->opened++;
 		if (leaf->lower <= scan->high && (leaf->upper > scan->low || leaf->is_default))
 			open_leaf(scan, run, leaf);
@@ -346,6 +368,100 @@ pass_entries(LeafRun *run, ScanDirection direction, int64 limit)
 	return passed;
 }
 
+/* The id as a text to compare with. */
+text *
+execution_id_text(const ExecutionKey *key)
+{
+	text	   *id = palloc(VARHDRSZ + key->len);
+
+	SET_VARSIZE(id, VARHDRSZ + key->len);
+	memcpy(VARDATA(id), key->id, key->len);
+	return id;
+}
+
+/* The key of an execution's entries in the index of the stream, which begins with the id. */
+void
+execution_scan_key(ScanKey scankey, Relation index, text *id)
+{
+	ScanKeyEntryInitialize(scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
+						   index->rd_indcollation[0], F_TEXTEQ, PointerGetDatum(id));
+}
+
+/* Begin reading a leaf by the index of the stream, which holds the id itself. */
+static IndexScanDesc
+begin_by_execution(const OpenLeaf *leaf, text *id, Snapshot snapshot, bool index_tuples)
+{
+	ScanKeyData scankey;
+	IndexScanDesc scan = wflog_index_beginscan(leaf->table, leaf->index, snapshot, 1);
+
+	execution_scan_key(&scankey, leaf->index, id);
+	scan->xs_want_itup = index_tuples;
+	index_rescan(scan, &scankey, 1, NULL, 0);
+	return scan;
+}
+
+/* The same, with what is needed to fetch rows. */
+static void
+open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot snapshot,
+				  bool index_tuples)
+{
+	run->leaf = leaf_open(leaf, LEAF_STREAM_INDEX);
+	run->is_open = true;
+	run->raw = leaf_slot_create(&run->leaf);
+	run->converted = run->leaf.map ? log_slot_create(&TTSOpsVirtual) : NULL;
+	run->vm_buffer = InvalidBuffer;
+	run->vm_block = InvalidBlockNumber;
+	run->scan = begin_by_execution(&run->leaf, execution_id_text(key), snapshot, index_tuples);
+}
+
+/* How many logs of an execution a leaf has, if that is at most limit; else more than limit. */
+static int64
+count_leaf(Leaf *leaf, const ExecutionKey *key, Snapshot snapshot, int64 limit)
+{
+	LeafRun		run = {0};
+	int64		count;
+
+	open_by_execution(&run, leaf, key, snapshot, true);
+	count = pass_entries(&run, ForwardScanDirection, limit == PG_INT64_MAX ? limit : limit + 1);
+	close_leaf(&run);
+	return count;
+}
+
+/* Does every log of the leaf pass, for all that is known of it? */
+static bool
+is_wanted_whole(LogScan *scan, Leaf *leaf)
+{
+	return scan->index == LEAF_PAGE_INDEX && scan->after == NULL && scan->before == NULL &&
+		leaf->lower >= scan->low &&
+		(leaf->upper <= scan->high || TIMESTAMP_IS_NOEND(scan->high));
+}
+
+/*
+ * Pass over whole leaves that have at most limit logs.  The stream's index
+ * stores keys once that many logs share, so it is several times shorter than
+ * that of the pages.  Returns how many logs there were.
+ */
+static int64
+pass_leaves(LogScan *scan, LeafRun *run, int64 limit)
+{
+	int64		passed = 0;
+
+	while (!run->is_open && run->opened < run->count && limit - passed >= COUNTED_FROM)
+	{
+		Leaf	   *leaf = leaf_to_open(scan, run);
+		int64		count;
+
+		if (!is_wanted_whole(scan, leaf))
+			break;
+		count = count_leaf(leaf, &scan->key, scan->snapshot, limit - passed);
+		if (count > limit - passed)
+			break;
+		passed += count;
+		run->opened++;
+	}
+	return passed;
+}
+
 /*
  * Pass over count logs, by index entries alone where they decide.  Returns
  * how many there were.  Must come before the first log_scan_next().
@@ -372,13 +488,16 @@ log_scan_skip(LogScan *scan, int64 count)
 	close_leaf(run);
 	run->current = NULL;
 	run->opened--;
-	while (skipped < count && next_leaf(scan, run))
+	for (;;)
 	{
+		skipped += pass_leaves(scan, run, count - skipped);
+		if (skipped == count || !next_leaf(scan, run))
+			return skipped;
 		skipped += pass_entries(run, scan->direction, count - skipped);
-		if (skipped < count)
-			close_leaf(run);
+		if (skipped == count)
+			return skipped;
+		close_leaf(run);
 	}
-	return skipped;
 }
 
 /* End a scan. */
@@ -391,45 +510,6 @@ log_scan_end(LogScan *scan)
 	pfree(scan);
 }
 
-/* The id as a text to compare with. */
-static text *
-key_text(const ExecutionKey *key)
-{
-	text	   *id = palloc(VARHDRSZ + key->len);
-
-	SET_VARSIZE(id, VARHDRSZ + key->len);
-	memcpy(VARDATA(id), key->id, key->len);
-	return id;
-}
-
-/* Begin reading a leaf by (execution_id), which holds the id itself. */
-static IndexScanDesc
-begin_by_execution(const OpenLeaf *leaf, text *id, Snapshot snapshot, bool index_tuples)
-{
-	ScanKeyData scankey;
-	IndexScanDesc scan = wflog_index_beginscan(leaf->table, leaf->index, snapshot, 1);
-
-	ScanKeyEntryInitialize(&scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
-						   leaf->index->rd_indcollation[0], F_TEXTEQ, PointerGetDatum(id));
-	scan->xs_want_itup = index_tuples;
-	index_rescan(scan, &scankey, 1, NULL, 0);
-	return scan;
-}
-
-/* The same, with what is needed to fetch rows. */
-static void
-open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot snapshot,
-				  bool index_tuples)
-{
-	run->leaf = leaf_open(leaf, LEAF_EXECUTION_INDEX);
-	run->is_open = true;
-	run->raw = table_slot_create(run->leaf.table, NULL);
-	run->converted = run->leaf.map ? log_slot_create() : NULL;
-	run->vm_buffer = InvalidBuffer;
-	run->vm_block = InvalidBlockNumber;
-	run->scan = begin_by_execution(&run->leaf, key_text(key), snapshot, index_tuples);
-}
-
 /*
  * Find out which leaves have anything of the execution, and keep to them from
  * now on.  What is committed later, the active snapshot does not show anyway.
@@ -439,12 +519,12 @@ execution_find_leaves(ExecutionKey *key)
 {
 	LeafSet    *all = leaf_set_get();
 	LeafSet    *found = leaf_set_copy(all);
-	text	   *id = key_text(key);
+	text	   *id = execution_id_text(key);
 
 	found->count = 0;
 	for (int i = 0; i < all->count; i++)
 	{
-		OpenLeaf	leaf = leaf_open(&all->leaves[i], LEAF_EXECUTION_INDEX);
+		OpenLeaf	leaf = leaf_open(&all->leaves[i], LEAF_STREAM_INDEX);
 
 		/* a leaf made ahead of its time is empty, and that is quickly seen */
 		if (RelationGetNumberOfBlocks(leaf.table) > 0)
@@ -470,13 +550,7 @@ count_all(const ExecutionKey *key)
 	int64		count = 0;
 
 	for (int i = 0; i < leaves->count; i++)
-	{
-		LeafRun		run = {0};
-
-		open_by_execution(&run, &leaves->leaves[i], key, GetActiveSnapshot(), true);
-		count += pass_entries(&run, ForwardScanDirection, PG_INT64_MAX);
-		close_leaf(&run);
-	}
+		count += count_leaf(&leaves->leaves[i], key, GetActiveSnapshot(), PG_INT64_MAX);
 	return count;
 }
 
@@ -539,4 +613,50 @@ log_visit_all(const ExecutionKey *key, const LogFilter *filter, LogVisitor visit
 		close_leaf(&run);
 	}
 	pfree(leaves);
+}
+
+static bool
+is_one_of(Oid oid, const Oid *oids, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (oids[i] == oid)
+			return true;
+	return false;
+}
+
+/*
+ * The id of an execution with that hash that has logs in the given leaves, or
+ * if leaves is NULL in any, as far as the active snapshot shows; NULL if there
+ * is none.
+ */
+text *
+execution_of_hash(int64 hash, const Oid *leaves, int count)
+{
+	LeafSet    *set = leaf_set_get();
+	text	   *id = NULL;
+
+	for (int i = set->count - 1; i >= 0 && id == NULL; i--)
+	{
+		LeafRun		run = {0};
+		ScanKeyData scankey;
+
+		if (leaves != NULL && !is_one_of(set->leaves[i].relid, leaves, count))
+			continue;
+		run.leaf = leaf_open(&set->leaves[i], LEAF_PAGE_INDEX);
+		run.raw = leaf_slot_create(&run.leaf);
+		run.converted = run.leaf.map ? log_slot_create(&TTSOpsVirtual) : NULL;
+		run.scan = wflog_index_beginscan(run.leaf.table, run.leaf.index, GetActiveSnapshot(), 1);
+		run.is_open = true;
+		ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash));
+		index_rescan(run.scan, &scankey, 1, NULL, 0);
+		if (index_getnext_slot(run.scan, ForwardScanDirection, run.raw))
+		{
+			bool		isnull;
+
+			id = DatumGetTextPCopy(slot_getattr(in_our_order(&run), Anum_log_execution_id, &isnull));
+		}
+		close_leaf(&run);
+	}
+	pfree(set);
+	return id;
 }

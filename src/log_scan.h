@@ -9,6 +9,7 @@
 #define WFLOG_LOG_SCAN_H
 
 #include "access/sdir.h"
+#include "access/skey.h"
 #include "cursor.h"
 #include "executor/tuptable.h"
 #include "filter.h"
@@ -20,7 +21,7 @@
  */
 typedef struct ExecutionKey
 {
-	const char *id;				/* NULL in a stream scan: any of that hash */
+	const char *id;
 	int			len;
 	int64		hash;
 	const LeafSet *leaves;		/* NULL: any */
@@ -32,7 +33,11 @@ extern ExecutionKey execution_key(const char *id, int len);
 extern void execution_find_leaves(ExecutionKey *key);
 extern LeafSet *execution_leaves(const ExecutionKey *key);
 extern bool slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key);
-extern TupleTableSlot *log_slot_create(void);
+extern TupleTableSlot *log_slot_create(const TupleTableSlotOps *ops);
+extern TupleTableSlot *leaf_slot_create(const OpenLeaf *leaf);
+extern text *execution_id_text(const ExecutionKey *key);
+extern void execution_scan_key(ScanKey scankey, Relation index, text *id);
+extern text *execution_of_hash(int64 hash, const Oid *leaves, int count);
 
 extern LogScan *log_scan_begin(const ExecutionKey *key, const LogFilter *filter,
 							   ScanDirection direction, const PagePosition *after,

@@ -29,8 +29,7 @@ PG_FUNCTION_INFO_V1(wflog_log_row);
 
 /*
  * Where our columns are in the relation at hand.  A leaf attached by hand may
- * have them elsewhere.  canonical means: ours in our order, and after them
- * nothing but dropped ones, which are null in every row.
+ * have them elsewhere.  canonical means: just ours, in our order.
  */
 typedef struct RowLayout
 {
@@ -120,10 +119,7 @@ row_layout(FunctionCallInfo fcinfo, TupleDesc desc)
 		return layout;
 
 	layout = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RowLayout));
-	layout->canonical = true;
-	for (int i = WFLOG_LOG_COLUMNS; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped)
-			layout->canonical = false;
+	layout->canonical = desc->natts == WFLOG_LOG_COLUMNS;
 	for (int column = 0; column < WFLOG_LOG_COLUMNS; column++)
 	{
 		for (int i = 0; i < desc->natts && layout->attnums[column] == 0; i++)

@@ -22,33 +22,25 @@
  */
 #include "wflog.h"
 
-#include "access/relscan.h"
-#include "access/tableam.h"
-#include "access/tupconvert.h"
 #include "access/xact.h"
 #include "shared.h"
-#include "storage/bufmgr.h"
 #include "stream.h"
-#include "utils/fmgroids.h"
-#include "utils/rel.h"
+#include "stream_leaf.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
-#define MAX_KEYS 3
-
-typedef struct LeafStream
+/* A leaf, and the row of it that is to be delivered next. */
+typedef struct ScannedLeaf
 {
-	OpenLeaf	leaf;
-	IndexScanDesc scan;
-	TupleTableSlot *raw;
-	TupleTableSlot *converted;
+	LeafStream *stream;			/* NULL if the leaf is empty */
 	TupleTableSlot *current;	/* row not yet taken, or NULL */
 	bool		ended;			/* for the present target */
-} LeafStream;
+} ScannedLeaf;
 
 struct StreamScan
 {
 	ExecutionKey key;
+	text	   *id;				/* its id, for index keys */
 	XactSet		now;			/* transactions whose logs may be delivered */
 	const XactSet *shown;		/* what the snapshot shows, if that is more */
 	bool		check_now;
@@ -60,9 +52,9 @@ struct StreamScan
 	int32		after_seq;		/* of the first target */
 	bool		started;
 	LeafSet    *set;			/* all there are */
-	LeafStream **opened;		/* for each of them, or NULL */
+	ScannedLeaf **opened;		/* for each of them, or NULL */
 	int			leaf_count;		/* those being read */
-	LeafStream **leaves;
+	ScannedLeaf **leaves;
 };
 
 /* A column that is never null. */
@@ -81,38 +73,22 @@ stream_xact(TupleTableSlot *slot)
 	return U64FromFullTransactionId(DatumGetFullTransactionId(stream_attribute(slot, Anum_log_xact)));
 }
 
-/* Open the leaf of that number for reading. */
-static LeafStream *
-open_leaf(StreamScan *scan, int number)
-{
-	LeafStream *stream = palloc0(sizeof(LeafStream));
-
-	stream->leaf = leaf_open(&scan->set->leaves[number], LEAF_STREAM_INDEX);
-	scan->opened[number] = stream;
-	if (RelationGetNumberOfBlocks(stream->leaf.table) == 0)
-	{
-		leaf_close(&stream->leaf);	/* stays locked */
-		return stream;
-	}
-	stream->scan = wflog_index_beginscan(stream->leaf.table, stream->leaf.index,
-										 GetActiveSnapshot(), MAX_KEYS);
-	stream->raw = table_slot_create(stream->leaf.table, NULL);
-	stream->converted = stream->leaf.map ? log_slot_create() : NULL;
-	return stream;
-}
-
 /* Let a leaf be read, unless there is nothing in it. */
 static void
 read_leaf(StreamScan *scan, int number)
 {
-	LeafStream *stream = scan->opened[number];
+	ScannedLeaf *leaf = scan->opened[number];
 
-	if (stream == NULL)
-		stream = open_leaf(scan, number);
-	if (stream->scan == NULL)
+	if (leaf == NULL)
+	{
+		leaf = palloc0(sizeof(ScannedLeaf));
+		leaf->stream = leaf_stream_open(&scan->set->leaves[number]);
+		scan->opened[number] = leaf;
+	}
+	if (leaf->stream == NULL)
 		return;
-	stream->current = NULL;
-	scan->leaves[scan->leaf_count++] = stream;
+	leaf->current = NULL;
+	scan->leaves[scan->leaf_count++] = leaf;
 }
 
 /* Let all leaves be read that transactions from the given one on may have written to. */
@@ -127,28 +103,16 @@ read_leaves(StreamScan *scan, uint64 oldest)
 
 /* Position a leaf on what is wanted now. */
 static void
-aim(StreamScan *scan, LeafStream *stream)
+aim(StreamScan *scan, ScannedLeaf *leaf)
 {
-	ScanKeyData keys[MAX_KEYS];
-	uint64		xact;
-
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(scan->key.hash));
 	if (scan->target < scan->target_count)
-	{
-		xact = scan->targets[scan->target];
-		ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_XID8EQ,
-					FullTransactionIdGetDatum(FullTransactionIdFromU64(xact)));
-	}
+		leaf_stream_aim(leaf->stream, scan->id, BTEqualStrategyNumber, scan->targets[scan->target],
+						scan->target == 0 ? scan->after_seq : PG_INT32_MIN);
 	else
-	{
-		xact = scan->from_xact;
-		ScanKeyInit(&keys[1], 2, BTGreaterEqualStrategyNumber, F_XID8GE,
-					FullTransactionIdGetDatum(FullTransactionIdFromU64(xact)));
-	}
-	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT,
-				Int32GetDatum(scan->target == 0 ? scan->after_seq : PG_INT32_MIN));
-	index_rescan(stream->scan, keys, MAX_KEYS, NULL, 0);
-	stream->ended = false;
+		leaf_stream_aim(leaf->stream, scan->id, BTGreaterEqualStrategyNumber, scan->from_xact,
+						PG_INT32_MIN);
+	leaf->current = NULL;
+	leaf->ended = false;
 }
 
 /*
@@ -160,11 +124,8 @@ aim(StreamScan *scan, LeafStream *stream)
 static bool
 is_deliverable(StreamScan *scan, TupleTableSlot *slot)
 {
-	uint64		xact;
+	uint64		xact = stream_xact(slot);
 
-	if (scan->key.id != NULL && !slot_is_of_execution(slot, &scan->key))
-		return false;
-	xact = stream_xact(slot);
 	if (xact == scan->own)
 		return false;
 	if (!scan->check_now || xact_set_contains(&scan->now, xact))
@@ -181,22 +142,16 @@ is_deliverable(StreamScan *scan, TupleTableSlot *slot)
 
 /* Make a leaf's next row current, if it has one. */
 static void
-load_row(StreamScan *scan, LeafStream *stream)
+load_row(StreamScan *scan, ScannedLeaf *leaf)
 {
-	while (!stream->current && !stream->ended)
+	while (!leaf->current && !leaf->ended)
 	{
-		TupleTableSlot *slot = stream->raw;
+		TupleTableSlot *slot = leaf_stream_next(leaf->stream);
 
-		CHECK_FOR_INTERRUPTS();
-		if (!index_getnext_slot(stream->scan, ForwardScanDirection, stream->raw))
-		{
-			stream->ended = true;
-			break;
-		}
-		if (stream->leaf.map)
-			slot = execute_attr_map_slot(stream->leaf.map, stream->raw, stream->converted);
-		if (is_deliverable(scan, slot))
-			stream->current = slot;
+		if (slot == NULL)
+			leaf->ended = true;
+		else if (is_deliverable(scan, slot))
+			leaf->current = slot;
 	}
 }
 
@@ -221,8 +176,8 @@ new_scan(LeafSet *set)
 
 	scan->own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
 	scan->set = set;
-	scan->opened = palloc0(sizeof(LeafStream *) * (set->count + 1));
-	scan->leaves = palloc(sizeof(LeafStream *) * (set->count + 1));
+	scan->opened = palloc0(sizeof(ScannedLeaf *) * (set->count + 1));
+	scan->leaves = palloc(sizeof(ScannedLeaf *) * (set->count + 1));
 	return scan;
 }
 
@@ -231,6 +186,7 @@ static void
 aim_at(StreamScan *scan, const ExecutionKey *key)
 {
 	scan->key = *key;
+	scan->id = execution_id_text(key);
 	scan->check_now = false;
 	scan->shown = NULL;
 	scan->target = 0;
@@ -343,7 +299,7 @@ stream_scan_next(StreamScan *scan)
 {
 	for (;;)
 	{
-		LeafStream *first = NULL;
+		ScannedLeaf *first = NULL;
 		TupleTableSlot *slot;
 
 		if (!scan->started)
@@ -356,11 +312,11 @@ stream_scan_next(StreamScan *scan)
 		}
 		for (int i = 0; i < scan->leaf_count; i++)
 		{
-			LeafStream *stream = scan->leaves[i];
+			ScannedLeaf *leaf = scan->leaves[i];
 
-			load_row(scan, stream);
-			if (stream->current && (!first || precedes(stream->current, first->current)))
-				first = stream;
+			load_row(scan, leaf);
+			if (leaf->current && (!first || precedes(leaf->current, first->current)))
+				first = leaf;
 		}
 		if (first)
 		{
@@ -381,43 +337,12 @@ void
 stream_scan_end(StreamScan *scan)
 {
 	for (int i = 0; i < scan->set->count; i++)
-	{
-		LeafStream *stream = scan->opened[i];
-
-		if (stream == NULL || stream->scan == NULL)
-			continue;
-		index_endscan(stream->scan);
-		ExecDropSingleTupleTableSlot(stream->raw);
-		if (stream->converted)
-			ExecDropSingleTupleTableSlot(stream->converted);
-		leaf_close(&stream->leaf);
-	}
+		if (scan->opened[i] && scan->opened[i]->stream)
+			leaf_stream_close(scan->opened[i]->stream);
 	pfree(scan->leaves);
 	pfree(scan->opened);
 	pfree(scan->set);
 	pfree(scan);
-}
-
-/* Find a leaf's log with the greatest stamp among those now shows. */
-static void
-load_last_row(StreamScan *scan, LeafStream *stream, const XactSet *now)
-{
-	ScanKeyData keys[MAX_KEYS];
-
-	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(scan->key.hash));
-	ScanKeyInit(&keys[1], 2, BTLessStrategyNumber, F_XID8LT,
-				FullTransactionIdGetDatum(FullTransactionIdFromU64(now->xmax)));
-	ScanKeyInit(&keys[2], 3, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(PG_INT32_MIN));
-	index_rescan(stream->scan, keys, MAX_KEYS, NULL, 0);
-	while (!stream->current && index_getnext_slot(stream->scan, BackwardScanDirection, stream->raw))
-	{
-		TupleTableSlot *slot = stream->leaf.map ?
-			execute_attr_map_slot(stream->leaf.map, stream->raw, stream->converted) : stream->raw;
-
-		CHECK_FOR_INTERRUPTS();
-		if (slot_is_of_execution(slot, &scan->key) && xact_set_contains(now, stream_xact(slot)))
-			stream->current = slot;
-	}
 }
 
 /*
@@ -428,30 +353,29 @@ TupleTableSlot *
 stream_last_log(const ExecutionKey *key, const XactSet *now)
 {
 	StreamScan *scan = new_scan(execution_leaves(key));
-	LeafStream *last = NULL;
+	TupleTableSlot *last = NULL;
 	TupleTableSlot *result = NULL;
 
 	aim_at(scan, key);
 	/* the newest leaf is the last but the default one: begin at the end */
 	for (int i = scan->set->count - 1; i >= 0; i--)
 	{
-		LeafStream *stream;
+		TupleTableSlot *slot;
 
-		if (last && activity_last_xact(scan->set->leaves[i].relid) < stream_xact(last->current))
+		if (last && activity_last_xact(scan->set->leaves[i].relid) < stream_xact(last))
 			continue;
 		scan->leaf_count = 0;
 		read_leaf(scan, i);
 		if (scan->leaf_count == 0)
 			continue;
-		stream = scan->leaves[0];
-		load_last_row(scan, stream, now);
-		if (stream->current && (!last || precedes(last->current, stream->current)))
-			last = stream;
+		slot = leaf_stream_last(scan->leaves[0]->stream, scan->id, now);
+		if (slot && (!last || precedes(last, slot)))
+			last = slot;
 	}
 	if (last)
 	{
-		result = log_slot_create();
-		ExecCopySlot(result, last->current);
+		result = log_slot_create(&TTSOpsVirtual);
+		ExecCopySlot(result, last);
 	}
 	stream_scan_end(scan);
 	return result;

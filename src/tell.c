@@ -391,16 +391,11 @@ tell_hints(Worker *worker, const Hint *hints, int count)
 	if (worker->asked_all != 0 && subjects_of_hash(worker, hints[0].hash) == NULL &&
 		places.count > 0)
 	{
-		ExecutionKey any = {NULL, 0, hints[0].hash, NULL};
-		TupleTableSlot *slot = aim(worker, &any, &places, 0, 0);
+		text	   *id = execution_of_hash(hints[0].hash, places.leaves, places.leaf_count);
 
-		if (slot)
-		{
-			struct varlena *id = PG_DETOAST_DATUM_PACKED(stream_attribute(slot, Anum_log_execution_id));
-
+		if (id)
 			(void) subject_unlisted(worker, ASKED_EXECUTION, VARDATA_ANY(id),
 									VARSIZE_ANY_EXHDR(id), hints[0].hash);
-		}
 	}
 
 	for (subject = subjects_of_hash(worker, hints[0].hash); subject; subject = subject->next)

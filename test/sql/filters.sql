@@ -41,7 +41,7 @@ DECLARE
 BEGIN
     EXECUTE (SELECT format('CREATE TABLE wflog.filters_leaf (gone int, %s)',
                            string_agg(format('%I %s %s', attname, format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END), ', ' ORDER BY attname))
-             FROM pg_attribute WHERE attrelid = 'wflog.workflow_execution_logs'::regclass AND attnum > 0);
+             FROM pg_attribute WHERE attrelid = 'wflog.workflow_execution_logs'::regclass AND attnum > 0 AND NOT attisdropped);
     ALTER TABLE wflog.filters_leaf DROP COLUMN gone;
     EXECUTE (SELECT format('ALTER TABLE wflog.filters_leaf ADD CONSTRAINT %I %s', conname, pg_get_constraintdef(oid))
              FROM pg_constraint WHERE conrelid = 'wflog.workflow_execution_logs'::regclass AND contype = 'c');

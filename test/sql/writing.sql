@@ -203,7 +203,7 @@ SELECT wflog.append('[{"execution_id": "writing-8", "message": "a"}, {"execution
                       {"execution_id": "writing-8", "message": "b"}]', 'r', 1);
 SELECT wflog.append('[]', 'r', 1);
 SELECT execution_id, message FROM wflog.workflow_execution_logs
-WHERE execution_id IN ('writing-8', 'writing-9') ORDER BY xact, seq;
+WHERE execution_id IN ('writing-8', 'writing-9') ORDER BY execution_id, xact, seq;
 DROP FUNCTION public.writing_guard() CASCADE;
 
 -- Privileges and row level security are the caller's

@@ -94,7 +94,7 @@ foreach my $execution (qw(mine theirs nobody))
 # Everything that has to be the same; xact and seq need not be.
 my $columns = $source->safe_psql('postgres', <<'SQL');
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-WHERE attrelid = 'wflog.workflow_execution_logs'::regclass AND attnum > 0 AND attname NOT IN ('xact', 'seq')
+WHERE attrelid = 'wflog.workflow_execution_logs'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('xact', 'seq')
 SQL
 $page{$_}{after} = $source->safe_psql('postgres', "SELECT $columns FROM wflog.logs('$_', after => '$page{$_}{cursor}')")
   foreach keys %page;

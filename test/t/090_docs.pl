@@ -111,7 +111,7 @@ foreach my $setting (@settings)
 
 foreach my $relation (
 	rows(q{SELECT c.relname, string_agg(a.attname, ' ') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-		WHERE c.relnamespace = 'wflog'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
+		WHERE c.relnamespace = 'wflog'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
 		AND c.relname NOT LIKE 'workflow\_execution\_logs\__%' GROUP BY 1}))
 {
 	my ($name, $columns) = @$relation;
