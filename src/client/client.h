@@ -21,6 +21,9 @@
 #include "exitcodes.h"
 #include "libpq-fe.h"
 
+/* PostgreSQL 18 has another name, and another place, for it. */
+#define WFLOG_NORETURN __attribute__((noreturn))
+
 /* ---- message.c: words to the person ---- */
 
 /*
@@ -34,10 +37,10 @@ extern void complain(const char *fmt,...) pg_attribute_printf(1, 2);
 
 /* complain(), hint() unless it is NULL, and leave. */
 extern void fail(ExitCode code, const char *hint_text, const char *fmt,...)
-	pg_attribute_printf(3, 4) pg_attribute_noreturn();
+	pg_attribute_printf(3, 4) WFLOG_NORETURN;
 
 /* Leave through here, so that what is still to be written is. */
-extern void leave(int code) pg_attribute_noreturn();
+extern void leave(int code) WFLOG_NORETURN;
 
 /* Called by leave(), once; to finish a cursor file, a spool, a progress bar. */
 extern void (*at_leave) (void);
@@ -88,7 +91,7 @@ extern const Command *current_command;
 extern int	next_option(int argc, char **argv, const char *short_options,
 						const struct option *long_options);
 extern bool connect_option(ConnectOptions *options, int c, char *argument);
-extern void usage_error(const char *fmt,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+extern void usage_error(const char *fmt,...) pg_attribute_printf(1, 2) WFLOG_NORETURN;
 extern long long number_option(const char *name, const char *text, long long min, long long max);
 
 /* ---- connect.c: connections ---- */
@@ -122,7 +125,7 @@ extern PGresult *query_or_fail(Connection *connection, const char *sql, int coun
 extern bool query_succeeded(const PGresult *result);
 extern bool result_has_state(const PGresult *result, const char *sqlstate);
 extern void fail_with_result(Connection *connection, const PGresult *result)
-			pg_attribute_noreturn();
+			WFLOG_NORETURN;
 
 /* ---- interrupt.c: signals, and waiting ---- */
 
@@ -132,6 +135,14 @@ extern int	interrupt_signal(void); /* the signal that came, or 0 */
 extern int	wait_for(int fd, bool to_write, int milliseconds);
 extern void check_interrupt(void);
 
-/* ---- the subcommands ---- */
+/* ---- cmd_*.c: the subcommands ---- */
+
+extern const Command export_command;
+extern const Command ingest_command;
+extern const Command inspect_command;
+extern const Command logs_command;
+extern const Command ls_command;
+extern const Command maintain_command;
+extern const Command run_command;
 
 #endif							/* WFLOG_CLIENT_H */

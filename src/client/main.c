@@ -9,14 +9,6 @@
 
 #include <signal.h>
 
-extern const Command export_command;
-extern const Command ingest_command;
-extern const Command inspect_command;
-extern const Command logs_command;
-extern const Command ls_command;
-extern const Command maintain_command;
-extern const Command run_command;
-
 /* In the order in which --help shows them. */
 static const Command *const commands[] = {
 	&ls_command,

@@ -15,6 +15,8 @@
 
 void		(*at_leave) (void) = NULL;
 
+static void write_message(const char *prefix, const char *fmt, va_list args) pg_attribute_printf(2, 0);
+
 /*
  * Write one message in one piece, so that the messages of several programs
  * that share a terminal do not run into one another.
