@@ -30,7 +30,7 @@ sub new
 	$self->{complete} = int(($self->{rows} - $self->{giant}) / 57_600) * 64;
 	$self->{executions} = $self->{complete} + 64;
 	$self->{thousand} = 16;                # executions of exactly 1,000 logs
-	$self->{next_execution} = 1_000_000;
+	$self->{next_execution} = time;        # a later run with --reuse begins beyond
 	return $self;
 }
 
