@@ -287,7 +287,7 @@ my %do = (
 	},
 	other_settings => sub {
 		my ($self) = @_;
-		my $payload = between(0, 1) ? 'full' : 'reference';
+		my $payload = between(0, 3) ? 'full' : 'reference';
 		my $scope = between(0, 3) ? 'asked' : 'all';
 		$self->try_query("ALTER SYSTEM SET wflog.notify_payload = $payload");
 		$self->try_query("ALTER SYSTEM SET wflog.notify_scope = $scope");

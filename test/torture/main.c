@@ -175,6 +175,21 @@ wait_for(bool (*is_so) (void), int seconds)
 	return true;
 }
 
+/* Wait until all subscribers are connected, as long as they get on with it. */
+static bool
+wait_for_subscribers(void)
+{
+	long		progress;
+
+	do
+	{
+		progress = subscribers_progress();
+		if (wait_for(subscribers_are_connected, options.patience_s))
+			return true;
+	} while (subscribers_progress() != progress);
+	return false;
+}
+
 static bool
 all_is_delivered(void)
 {
@@ -216,11 +231,15 @@ settle_now(Conn *conn, bool end_prepared)
 static void
 show_activity(Conn *conn)
 {
-	PGresult   *result = query(conn,
-							   "SELECT application_name, state, coalesce(wait_event, ''), "
-							   "pg_catalog.date_trunc('ms', pg_catalog.clock_timestamp() - query_start), "
-							   "pg_catalog.left(query, 60) FROM pg_catalog.pg_stat_activity "
-							   "WHERE application_name ~ '^(torture|wflog) ' ORDER BY 1", 0);
+	PGresult   *result;
+
+	if (!conn->pg)
+		conn_open_until(conn, now_ms() + 10000);
+	result = query(conn,
+				   "SELECT application_name, state, coalesce(wait_event, ''), "
+				   "pg_catalog.date_trunc('ms', pg_catalog.clock_timestamp() - query_start), "
+				   "pg_catalog.left(query, 60) FROM pg_catalog.pg_stat_activity "
+				   "WHERE application_name ~ '^(torture|wflog) ' ORDER BY 1", 0);
 
 	for (int i = 0; result && i < PQntuples(result); i++)
 		note("%s: %s %s for %s: %s", PQgetvalue(result, i, 0), PQgetvalue(result, i, 1),
@@ -251,7 +270,7 @@ barrier(Conn *conn)
 
 	count(T_BARRIERS, 1);
 	phase = PHASE_CALM;
-	if (!wait_for(subscribers_are_connected, options.patience_s))
+	if (!wait_for_subscribers())
 	{
 		violation("subscribers are not connected after %d s", options.patience_s);
 		show_activity(conn);
@@ -346,7 +365,7 @@ static bool
 finish(Conn *conn, pthread_t *writers, pthread_t *subscribers, pthread_t *followers)
 {
 	phase = PHASE_CALM;
-	wait_for(subscribers_are_connected, options.patience_s);
+	wait_for_subscribers();
 	sleep_ms(300);
 	phase = PHASE_DRAIN;
 	for (int i = 0; i < options.writers; i++)

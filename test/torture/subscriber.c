@@ -359,6 +359,21 @@ subscribers_are_connected(void)
 	return true;
 }
 
+/*
+ * How much those have got who are not connected: to connect is to read what
+ * has been missed, which may be all there is.
+ */
+long
+subscribers_progress(void)
+{
+	long		sum = 0;
+
+	for (int i = 0; i < options.subscribers; i++)
+		for (int j = 0; !subscribers[i].connected && j < subscribers[i].count; j++)
+			sum += subscribers[i].streams[j].count;
+	return sum;
+}
+
 /* Has everybody got everything? */
 bool
 subscribers_are_complete(bool report)

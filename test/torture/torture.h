@@ -273,6 +273,7 @@ extern void stream_check(Stream *stream);
 
 extern void *subscriber_main(void *number);
 extern bool subscribers_are_connected(void);
+extern long subscribers_progress(void);
 extern bool subscribers_are_complete(bool report);
 extern void subscribers_check(void);
 

@@ -356,7 +356,7 @@ next_transaction(Writer *w)
 	else if (what < 55)
 		single(w, 100);
 	else if (what < 57)
-		single(w, between(&w->random, 500, 3000));
+		single(w, between(&w->random, 200, chance(&w->random, 20) ? 3000 : 400));
 	else if (what < 70)
 		with_savepoints(w);
 	else if (what < 76)
