@@ -238,6 +238,15 @@ subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than)
 
 	if (subject->channel_at != 0 && subject->channel_at >= older_than)
 		return;
+
+	/* not before somebody is to be told anything: a dump being restored may bring the key */
+	if (worker->key == NULL)
+	{
+		MemoryContext saved = MemoryContextSwitchTo(worker->context);
+
+		worker->key = channel_key(true);
+		MemoryContextSwitchTo(saved);
+	}
 	if (subject->kind == ASKED_WORKFLOW)
 		(void) workflow_channel_name(worker->key, subject->id, subject->len, name);
 	else if (subject->kind == ASKED_EXECUTION)

@@ -137,11 +137,6 @@ begin_notifying(Worker *worker)
 	DatabaseSlot *slot = worker->slot;
 	XactSet		published;
 	bool		known = published_batch(slot, &worker->epoch, &worker->number, &published);
-	MemoryContext saved;
-
-	saved = MemoryContextSwitchTo(worker->context);
-	worker->key = channel_key(true);
-	MemoryContextSwitchTo(saved);
 
 	worker->resumed = known && slot->committed == worker->number && !worker->begun;
 	if (worker->resumed)
