@@ -72,6 +72,10 @@ sub restart_worker
 	return;
 }
 
+# the execution's start may have been told after it was asked for
+sql(insert('begin'));
+$listener->messages_before('begin');
+
 # ---- transactions
 
 sql(insert('a'));
