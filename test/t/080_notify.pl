@@ -56,6 +56,8 @@ sub notifications
 }
 
 $writer->do("SELECT wflog.start_execution('e', 'w')");
+# or its status may be told to who has asked after it
+$node->poll_query_until('postgres', 'SELECT queue_depth = 0 FROM wflog.stat') or die 'the queue is not read';
 my $client = StreamClient->new($node, 'e')->start;
 my $worker = value('SELECT worker_pid FROM wflog.stat');
 

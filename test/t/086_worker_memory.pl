@@ -36,6 +36,8 @@ $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION wflog');
 $node->poll_query_until('postgres', 'SELECT running FROM wflog.stat') or die 'no worker';
 $node->safe_psql('postgres', q(SELECT wflog.start_execution('e', 'w')));
+# or its status may be told to who has asked after it
+$node->poll_query_until('postgres', 'SELECT queue_depth = 0 FROM wflog.stat') or die 'the queue is not read';
 
 my ($in, $out, $err) = ('', '', '');
 my $sink = IPC::Run::start([ $program, $node->connstr('postgres'), 'e' ], '<', \$in, '>', \$out,
