@@ -252,8 +252,7 @@ extern DatabaseSlot *slot_of_database(Oid database);	/* NULL: it has none */
 extern DatabaseSlot *my_slot(void);	/* of MyDatabaseId; cached; NULL: none */
 extern DatabaseSlot *slot_assign(Oid database); /* launcher; NULL: all are taken */
 extern void slot_release(DatabaseSlot *slot);	/* launcher, when worker and keeper are gone */
-extern void slot_occupy(DatabaseSlot *slot, WorkerKind kind);	/* by worker and keeper at start */
-extern void slot_leave(DatabaseSlot *slot, WorkerKind kind);	/* and at exit */
+extern void slot_leave(DatabaseSlot *slot, WorkerKind kind);	/* worker and keeper, at exit */
 extern QueueEntry *slot_ring(DatabaseSlot *slot);
 extern uint64 *published_hidden(DatabaseSlot *slot);
 

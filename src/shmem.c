@@ -20,7 +20,6 @@
 #include "miscadmin.h"
 #include "shared.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/memutils.h"
 
@@ -360,17 +359,10 @@ slot_release(DatabaseSlot *slot)
 	LWLockRelease(wflog_control->lock);
 }
 
-/* Tell others that this process is the slot's worker or keeper.  Takes control->lock. */
-void
-slot_occupy(DatabaseSlot *slot, WorkerKind kind)
-{
-	LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
-	slot->pids[kind] = MyProcPid;
-	slot->latches[kind] = &MyProc->procLatch;
-	LWLockRelease(wflog_control->lock);
-}
-
-/* Tell that it no longer is.  To be called at exit; takes control->lock. */
+/*
+ * Tell that this process no longer is the slot's worker or keeper, as which
+ * bgworker.c has entered it.  To be called at exit; takes control->lock.
+ */
 void
 slot_leave(DatabaseSlot *slot, WorkerKind kind)
 {
