@@ -60,6 +60,14 @@ make_worker(DatabaseSlot *slot)
 	return worker;
 }
 
+/* Has somebody missed something, and can be told? */
+static bool
+has_missed(Worker *worker)
+{
+	return worker->resync &&
+		(worker->subject_count > 0 || worker->asked_all != 0 || worker->gateway_asked);
+}
+
 /* Is there anything to do that nobody wakes us for? */
 static bool
 has_work(Worker *worker)
@@ -70,7 +78,7 @@ has_work(Worker *worker)
 	LWLockAcquire(slot->queue_lock, LW_SHARED);
 	queued = slot->queue_head != slot->queue_tail || slot->overflow;
 	LWLockRelease(slot->queue_lock);
-	return queued || worker->watched_count > 0 || worker->resync;
+	return queued || worker->watched_count > 0 || has_missed(worker);
 }
 
 /* Let a while pass since the last round, in which more may come. */
@@ -123,6 +131,8 @@ wflog_worker_loop(DatabaseSlot *slot)
 	{
 		if (bgworker_check())
 		{
+			/* what has been committed before is told in the scope of before */
+			worker_round(worker);
 			asked_set_scope(slot, wflog_notify_scope == WFLOG_SCOPE_ALL);
 			wanted = true;
 		}
@@ -147,7 +157,7 @@ wflog_worker_loop(DatabaseSlot *slot)
 			retired = ended;
 		}
 		wanted = (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							worker->resync ? RETRY_INTERVAL_MS : LOOK_INTERVAL_MS,
+							has_missed(worker) ? RETRY_INTERVAL_MS : LOOK_INTERVAL_MS,
 							WFLOG_WAIT_EVENT("WflogWorkerMain")) & WL_LATCH_SET) != 0;
 	}
 }
