@@ -38,16 +38,17 @@ show_notice(void *arg, const PGresult *result)
 		hint("%s", advice);
 }
 
-/* Begin to connect without waiting, for who has other things to do meanwhile. */
-PGconn *
-connect_begin(const Connection *connection, const char *application_name)
+/* Begin to connect, or connect and wait for it. */
+static PGconn *
+connect_params(const Connection *connection, const char *application_name, bool wait)
 {
 	const ConnectOptions *options = &connection->options;
 	const char *keywords[] = {"host", "port", "user", "password", "dbname",
 	"fallback_application_name", "client_encoding", NULL};
 	const char *values[] = {options->host, options->port, options->user, connection->password,
 	options->dbname, application_name, "UTF8", NULL};
-	PGconn	   *pg = PQconnectStartParams(keywords, values, 1);
+	PGconn	   *pg = wait ? PQconnectdbParams(keywords, values, 1) :
+		PQconnectStartParams(keywords, values, 1);
 
 	if (pg == NULL)
 		fail(EXIT_FAILED, NULL, "out of memory");
@@ -55,17 +56,53 @@ connect_begin(const Connection *connection, const char *application_name)
 	return pg;
 }
 
+/* Begin to connect without waiting, for who has other things to do meanwhile. */
+PGconn *
+connect_begin(const Connection *connection, const char *application_name)
+{
+	return connect_params(connection, application_name, false);
+}
+
+/* Are there several hosts to be tried? */
+static bool
+has_several_hosts(PGconn *pg)
+{
+	PQconninfoOption *all = PQconninfo(pg);
+	bool		several = false;
+
+	for (PQconninfoOption *option = all; option && option->keyword; option++)
+		if ((strcmp(option->keyword, "host") == 0 || strcmp(option->keyword, "hostaddr") == 0) &&
+			option->val && strchr(option->val, ','))
+			several = true;
+	PQconninfoFree(all);
+	return several;
+}
+
 /*
- * Wait until a connection that has been begun is made or cannot be.  The
- * signals that wait_for() knows of end the program.
+ * Make a connection, or fail to; PQstatus() tells.  The signals that
+ * wait_for() knows of end the program.
+ *
+ * Only libpq itself can give up one of several hosts and go on with the next
+ * when connect_timeout is over, and it does so only where it waits itself;
+ * Ctrl-C then has to be pressed twice.
  */
 static void
-finish_connecting(PGconn *pg)
+connect_and_wait(Connection *connection)
 {
+	PGconn	   *pg = connect_begin(connection, "wflog");
 	PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 	char	   *timeout_text = NULL;
 	long		timeout = 0;
 	time_t		begun = time(NULL);
+
+	connection->pg = pg;
+	if (PQstatus(pg) != CONNECTION_BAD && has_several_hosts(pg))
+	{
+		PQfinish(pg);
+		connection->pg = connect_params(connection, "wflog", true);
+		check_interrupt();
+		return;
+	}
 
 	/* libpq leaves connect_timeout to who connects in this way */
 	if (PQstatus(pg) != CONNECTION_BAD)
@@ -220,8 +257,7 @@ connect_again(Connection *connection, char **problem)
 	char	   *text = NULL;
 
 	connection_close(connection);
-	connection->pg = connect_begin(connection, "wflog");
-	finish_connecting(connection->pg);
+	connect_and_wait(connection);
 	if (PQstatus(connection->pg) != CONNECTION_OK)
 		text = connection_problem(connection->pg);
 	else
@@ -251,8 +287,7 @@ connect_to(const ConnectOptions *options)
 	{
 		char	   *problem;
 
-		connection->pg = connect_begin(connection, "wflog");
-		finish_connecting(connection->pg);
+		connect_and_wait(connection);
 		if (PQstatus(connection->pg) == CONNECTION_OK)
 		{
 			problem = look_at_server(connection);

@@ -430,6 +430,22 @@ say_end(LogsJob *job, Subject *subject)
 	PQclear(result);
 }
 
+/* Nothing more will come on its channel. */
+static void
+stop_listening(LogsJob *job, Subject *subject)
+{
+	char	   *name;
+	Buffer		statement = {0};
+
+	if (!listening || subject->channel == NULL || connection_is_lost(job->connection))
+		return;
+	name = PQescapeIdentifier(job->connection->pg, subject->channel, strlen(subject->channel));
+	buffer_printf(&statement, "UNLISTEN %s", name ? name : "");
+	PQclear(query(job->connection, buffer_text(&statement), 0, NULL));
+	PQfreemem(name);
+	buffer_free(&statement);
+}
+
 /* Take note of what has ended; true if nothing is left to be followed. */
 static bool
 all_ended(LogsJob *job)
@@ -452,6 +468,7 @@ all_ended(LogsJob *job)
 		}
 		if (job->workflow)
 		{
+			stop_listening(job, subject);
 			subject_remove(job, subject);
 			i--;
 		}

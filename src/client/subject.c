@@ -14,7 +14,7 @@
 #include "logs.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "output.h"
@@ -199,14 +199,29 @@ save_cursors(LogsJob *job)
 	buffer_free(&temporary);
 }
 
-/* Let all logs be seen, and remember so. */
+/* Let all logs be seen, and remember so; in the file at most once a second. */
 void
 flush_logs(LogsJob *job)
 {
+	static time_t saved = 0;
+	bool		changed = false;
+
 	output_flush();
 	if (job->cursor_file == NULL)
 		return;
 	for (int i = 0; i < job->count; i++)
-		if (job->subjects[i]->history_done && job->subjects[i]->stream_cursor)
-			set_text(&job->subjects[i]->saved_cursor, job->subjects[i]->stream_cursor);
+	{
+		Subject    *subject = job->subjects[i];
+
+		if (!subject->history_done || subject->stream_cursor == NULL ||
+			(subject->saved_cursor && strcmp(subject->saved_cursor, subject->stream_cursor) == 0))
+			continue;
+		set_text(&subject->saved_cursor, subject->stream_cursor);
+		changed = true;
+	}
+	if (changed && time(NULL) != saved)
+	{
+		save_cursors(job);
+		saved = time(NULL);
+	}
 }

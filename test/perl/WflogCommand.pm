@@ -23,6 +23,8 @@ sub use_server
 	$ENV{LC_ALL} = 'C.UTF-8';
 	$ENV{TZ} = 'UTC';
 	$ENV{TERM} = 'xterm';
+	# in the background of a shell they may be ignored, and what we start would, too
+	$SIG{INT} = $SIG{HUP} = 'DEFAULT';
 	return;
 }
 

@@ -190,6 +190,7 @@ wflog_until($run, 'out', qr/m3\n/);
 $node->safe_psql('postgres', q{SELECT wflog.log('kept', 'm4')});
 wflog_until($run, 'out', qr/m4\n/);
 is(wflog_end($run, 'TERM'), 143, 'SIGTERM');
+like(slurp_file($cursors), qr/^s1\.\S+ kept\n$/, 'leaves the cursor in the file');
 $node->safe_psql('postgres', q{SELECT wflog.log('kept', 'm5')});
 is(wflog_ok('logs', 'kept', '-o', 'raw', '--cursor-file', $cursors), "m5\n", 'goes on where it was stopped');
 

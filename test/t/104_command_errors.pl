@@ -133,6 +133,7 @@ my ($host, $port) = ($node->host, $node->port);
 	delete @ENV{qw(PGHOST PGPORT PGDATABASE)};
 	like(wflog_ok('ls', '-d', "host=$host port=$port dbname=postgres"), qr/^e /m, 'by a connection string');
 	like(wflog_ok('ls', '-d', "postgresql:///postgres?host=$host&port=$port"), qr/^e /m, 'by a URI');
+	like(wflog_ok('ls', '-d', "host=/nowhere,$host port=$port dbname=postgres connect_timeout=3"), qr/^e /m, 'by the second of two hosts');
 	like(wflog_ok('ls', '-h', $host, '-p', $port, '-d', 'postgres', '-w'), qr/^e /m, 'by options');
 	my $service = PostgreSQL::Test::Utils::tempdir() . '/service.conf';
 	append_to_file($service, "[mine]\nhost=$host\nport=$port\ndbname=postgres\n");
