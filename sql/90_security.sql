@@ -17,6 +17,11 @@ ALTER TABLE wflog.execution_audit_heads ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wflog.retention_policies ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wflog.producer_batches ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wflog.removed_logs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE wflog.rollup_heads ENABLE ROW LEVEL SECURITY;
+ALTER TABLE wflog.rollups ENABLE ROW LEVEL SECURITY;
+ALTER TABLE wflog.rollup_milestones ENABLE ROW LEVEL SECURITY;
+ALTER TABLE wflog.rollup_marks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE wflog.rollup_leaves ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wflog.secrets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE wflog.database_identity ENABLE ROW LEVEL SECURITY;
 
@@ -106,8 +111,8 @@ BEGIN
         roles := CASE
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'logs', 'logs_json', 'summary', 'recent_logs', 'execution', 'executions_json',
-                'workflow_summary', 'workflow_logs_json', 'tail', 'verify_audit', 'unescape',
-                'channel', 'workflow_channel'])
+                'workflow_summary', 'workflow_logs_json', 'tail', 'verify', 'verify_audit',
+                'unescape', 'channel', 'workflow_channel'])
             THEN 'wflog_reader, wflog_writer, wflog_admin, wflog_gateway'
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'log', 'append', 'append_lines', 'batch_rows', 'start_execution',

@@ -32,6 +32,11 @@ static const char *const table_names[WFLOG_TABLE_COUNT] = {
 	[WFLOG_AUDIT_EVENTS] = "execution_audit_events",
 	[WFLOG_AUDIT_HEADS] = "execution_audit_heads",
 	[WFLOG_REMOVED_LOGS] = "removed_logs",
+	[WFLOG_ROLLUP_HEADS] = "rollup_heads",
+	[WFLOG_ROLLUPS] = "rollups",
+	[WFLOG_ROLLUP_MILESTONES] = "rollup_milestones",
+	[WFLOG_ROLLUP_MARKS] = "rollup_marks",
+	[WFLOG_ROLLUP_LEAVES] = "rollup_leaves",
 	[WFLOG_DATABASE_IDENTITY] = "database_identity",
 	[WFLOG_SECRETS] = "secrets",
 };

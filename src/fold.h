@@ -16,4 +16,14 @@
  */
 extern bool wflog_fold_round(DatabaseSlot *slot);
 
+/* When the next round is due, in ms from now; -1: when there are hints. */
+extern long wflog_fold_delay(void);
+
+/* fold_execution.c: the transaction of a round */
+typedef struct Fold Fold;
+
+extern Fold *fold_begin(void);
+extern bool fold_execution(Fold *fold, int64 hash, Oid leaf);
+extern int64 fold_end(Fold *fold, bool *leaf_missing);
+
 #endif							/* WFLOG_FOLD_H */

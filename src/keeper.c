@@ -27,9 +27,6 @@
 #include "storage/spin.h"
 #include "utils/memutils.h"
 
-/* Weak until it is there. */
-#pragma weak wflog_fold_round
-
 /* All in ms. */
 #define SOON INT64CONST(600000)	/* when something has been left undone */
 #define RESTORE_GAP 3000		/* between the sessions of one restore */
@@ -227,6 +224,7 @@ wflog_keeper_loop(DatabaseSlot *slot)
 	for (;;)
 	{
 		int64		timeout;
+		long		delay;
 		TimestampTz now;
 
 		if (bgworker_check())
@@ -241,8 +239,11 @@ wflog_keeper_loop(DatabaseSlot *slot)
 		/* a look without the lock: who adds a hint now, wakes us below */
 		if (slot->fold_head != slot->fold_tail)
 			last_hints = GetCurrentTimestamp();
-		if (wflog_fold_round != NULL && wflog_fold_round(slot))
+		if (wflog_fold_round(slot))
 			continue;
+		delay = wflog_fold_delay();
+		if (delay >= 0)
+			timeout = timeout < 0 ? delay : Min(timeout, delay);
 
 		/*
 		 * While hints come in, go round at intervals, and be woken by nobody;

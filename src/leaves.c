@@ -17,10 +17,14 @@
 #include "wflog.h"
 
 #include "access/htup_details.h"
+#include "access/relscan.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "commands/trigger.h"
+#include "executor/tuptable.h"
 #include "leaves.h"
 #include "nodes/primnodes.h"
 #include "partitioning/partbounds.h"
@@ -36,6 +40,7 @@ static MemoryContext cache_context = NULL;
 static LeafSet *cached_set = NULL;
 static Oid	cached_parent = InvalidOid;
 static bool callback_registered = false;
+static uint64 invalidations = 0;
 
 #define INDEX_COLUMNS 3
 
@@ -50,6 +55,7 @@ static const char *const index_columns[LEAF_INDEX_COUNT][INDEX_COLUMNS] = {
 static void
 invalidate_leaves(Datum arg, Oid relid)
 {
+	invalidations++;
 	if (cached_set == NULL)
 		return;
 	if (relid == InvalidOid || relid == cached_parent)
@@ -74,6 +80,32 @@ bound_value(PartitionBoundInfo bounds, int i, bool is_upper)
 	return DatumGetTimestampTz(bounds->datums[i][0]);
 }
 
+/*
+ * Note which leaves wflog.rollup_leaves lists.  Whatever changes that table
+ * invalidates the parent as well (rollup_leaves.c), and so this list.
+ */
+static void
+note_listed(LeafSet *set)
+{
+	Oid			relid = wflog_table_oid(WFLOG_ROLLUP_LEAVES);
+	Relation	table = table_open(relid, AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(relid));
+	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		slot_getallattrs(slot);
+		for (int i = 0; i < set->count; i++)
+			if (set->leaves[i].relid == DatumGetObjectId(slot->tts_values[0]))
+				set->leaves[i].listed_trigger = DatumGetObjectId(slot->tts_values[1]);
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(table, AccessShareLock);
+}
+
 /* Read the list from the parent's partition descriptor into the cache. */
 static void
 load_set(Relation parent)
@@ -81,6 +113,7 @@ load_set(Relation parent)
 	PartitionDesc desc = RelationGetPartitionDesc(parent, true);
 	PartitionBoundInfo bounds = desc->boundinfo;
 	LeafSet    *set;
+	uint64		before;
 
 	if (!callback_registered)
 	{
@@ -114,8 +147,11 @@ load_set(Relation parent)
 		leaf->lower = DT_NOBEGIN;
 		leaf->upper = DT_NOEND;
 	}
-	cached_parent = RelationGetRelid(parent);
+	before = invalidations;
+	note_listed(set);
 	cached_set = set;
+	/* what has changed meanwhile, the next reader learns */
+	cached_parent = invalidations == before ? RelationGetRelid(parent) : InvalidOid;
 }
 
 /* The leaves, as a copy in the current memory context. */
@@ -264,6 +300,71 @@ layout_map(Relation table)
 	return map;
 }
 
+/* Remember for the next reader what has been learnt of a leaf. */
+static void
+remember_leaf(const Leaf *leaf)
+{
+	for (int i = 0; cached_set && i < cached_set->count; i++)
+		if (cached_set->leaves[i].relid == leaf->relid)
+			cached_set->leaves[i] = *leaf;
+}
+
+/*
+ * The trigger by which roll-ups learn of what is changed in a leaf; InvalidOid
+ * if it does not always fire, or if a crash may change the leaf besides.  It
+ * is another one each time the leaf is attached.
+ */
+Oid
+leaf_trigger(Relation table)
+{
+	TriggerDesc *triggers = table->trigdesc;
+	Oid			mark = InvalidOid;
+	bool		stamped = false;
+
+	if (triggers == NULL || table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		return InvalidOid;
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgenabled != TRIGGER_FIRES_ALWAYS || !trigger->tgisclone)
+			continue;
+		if (strcmp(trigger->tgname, "mark_log") == 0)
+			mark = trigger->tgoid;
+		if (strcmp(trigger->tgname, "log_row") == 0)
+			stamped = true;
+	}
+	return stamped ? mark : InvalidOid;
+}
+
+/* Learn whether roll-ups know whatever is written to a leaf, which is locked. */
+static void
+learn_tracked(Leaf *leaf, Relation table)
+{
+	Oid			trigger = leaf_trigger(table);
+
+	leaf->tracked = OidIsValid(trigger) && trigger == leaf->listed_trigger;
+	leaf->tracked_known = true;
+	remember_leaf(leaf);
+}
+
+/*
+ * Whether roll-ups know whatever is written to a leaf.  If not, they must not
+ * be relied on for it, neither for what they say nor for what they do not.
+ */
+bool
+leaf_is_tracked(Leaf *leaf)
+{
+	if (!leaf->tracked_known)
+	{
+		Relation	table = table_open(leaf->relid, AccessShareLock);
+
+		learn_tracked(leaf, table);
+		table_close(table, NoLock);
+	}
+	return leaf->tracked;
+}
+
 /* Learn a leaf's layout and indexes, and remember them for the next reader. */
 static void
 learn_leaf(Leaf *leaf, Relation table)
@@ -287,10 +388,7 @@ learn_leaf(Leaf *leaf, Relation table)
 		if (!OidIsValid(leaf->indexes[which]))
 			return;				/* ask again next time */
 	leaf->known = true;
-
-	for (int i = 0; cached_set && i < cached_set->count; i++)
-		if (cached_set->leaves[i].relid == leaf->relid)
-			cached_set->leaves[i] = *leaf;
+	remember_leaf(leaf);
 }
 
 /*

@@ -33,9 +33,12 @@ typedef struct Leaf
 	bool		is_default;
 	TimestampTz lower;			/* inclusive; DT_NOBEGIN if unbounded */
 	TimestampTz upper;			/* exclusive; DT_NOEND if unbounded */
-	bool		known;			/* whether the rest is */
+	bool		known;			/* whether these two are: */
 	bool		same_layout;	/* columns as the parent has them */
 	Oid			indexes[LEAF_INDEX_COUNT];
+	Oid			listed_trigger; /* as wflog.rollup_leaves has it, or InvalidOid */
+	bool		tracked_known;	/* whether this is: */
+	bool		tracked;		/* roll-ups know whatever is written to it */
 } Leaf;
 
 /* All leaves by rising range, the default leaf last. */
@@ -57,5 +60,7 @@ extern LeafSet *leaf_set_get(void);
 extern LeafSet *leaf_set_copy(const LeafSet *set);
 extern OpenLeaf leaf_open(Leaf *leaf, LeafIndex which);
 extern void leaf_close(OpenLeaf *open);
+extern bool leaf_is_tracked(Leaf *leaf);
+extern Oid	leaf_trigger(Relation table);
 
 #endif							/* WFLOG_LEAVES_H */

@@ -515,9 +515,9 @@ log_scan_end(LogScan *scan)
  * now on.  What is committed later, the active snapshot does not show anyway.
  */
 void
-execution_find_leaves(ExecutionKey *key)
+log_find_leaves(ExecutionKey *key)
 {
-	LeafSet    *all = leaf_set_get();
+	LeafSet    *all = execution_leaves(key);
 	LeafSet    *found = leaf_set_copy(all);
 	text	   *id = execution_id_text(key);
 

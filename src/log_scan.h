@@ -30,7 +30,7 @@ typedef struct ExecutionKey
 typedef struct LogScan LogScan;
 
 extern ExecutionKey execution_key(const char *id, int len);
-extern void execution_find_leaves(ExecutionKey *key);
+extern void log_find_leaves(ExecutionKey *key);
 extern LeafSet *execution_leaves(const ExecutionKey *key);
 extern bool slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key);
 extern TupleTableSlot *log_slot_create(const TupleTableSlotOps *ops);

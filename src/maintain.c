@@ -54,6 +54,7 @@
 
 #include "execution.h"
 #include "maintain.h"
+#include "rollup.h"
 
 PG_FUNCTION_INFO_V1(wflog_maintain_procedure);
 
@@ -350,6 +351,7 @@ run_steps(WflogRun *run)
 	wflog_delete_due(run, false);
 	wflog_expire_batches(run);
 	wflog_drop_due(run);
+	(void) wflog_attempt(run, rollup_sweep, NULL, "clear up after roll-ups");
 
 	/* Trails stay as long as there are logs, so these come after the logs. */
 	if (wflog_audit_retention_days > 0)

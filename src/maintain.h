@@ -87,6 +87,11 @@ extern void wflog_complete_leaves(WflogRun *run);
 
 extern void wflog_mend_loaded(WflogRun *run);
 
+/* ---- rollup_leaves.c ---- */
+
+extern void rollup_list_leaves(WflogRun *run, void *arg);
+extern void rollup_sweep(WflogRun *run, void *arg);
+
 /* ---- retention.c ---- */
 
 /*

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 
 #include "maintain.h"
+#include "rollup.h"
 #include "shared.h"
 
 /* How many names to try for a leaf before giving up. */
@@ -282,6 +283,9 @@ attach(WflogRun *run, void *arg)
 	wflog_command("ALTER TABLE wflog.workflow_execution_logs_rows ATTACH PARTITION %s"
 				  " FOR VALUES FROM (%s) TO (%s)", leaf->name, wflog_bound(leaf->from), wflog_bound(leaf->to));
 	wflog_command("ALTER TABLE %s DROP CONSTRAINT wflog_range", leaf->name);
+	/* roll-ups know what has moved: it was deleted from the default leaf */
+	rollup_list_leaf(get_relname_relid(leaf->relname,
+									   get_rel_namespace(wflog_table_oid(WFLOG_LOG_ROWS))));
 }
 
 /*

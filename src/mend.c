@@ -19,6 +19,8 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "maintain.h"
+#include "rollup.h"
+#include "shared.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -29,10 +31,11 @@ find_loaded(WflogRun *run, void *arg)
 	List	  **tables = arg;
 	uint64		rows;
 
-	rows = wflog_query("SELECT t.tgrelid::regclass::text, c.relkind = 'r' "
+	rows = wflog_query("SELECT DISTINCT t.tgrelid::regclass::text, t.tgrelid, c.relkind <> 'r' "
 					   "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
-					   "WHERE t.tgfoid = 'wflog.log_row()'::regprocedure AND t.tgenabled = 'O' "
-					   "ORDER BY c.relkind <> 'r', t.tgrelid",
+					   "WHERE t.tgfoid IN ('wflog.log_row()'::regprocedure, 'wflog.mark_log()'::regprocedure)"
+					   "  AND t.tgenabled = 'O' "
+					   "ORDER BY 3, 2",
 					   0, NULL, NULL);
 	for (uint64 i = 0; i < rows; i++)
 	{
@@ -56,6 +59,10 @@ mend_loaded(WflogRun *run, void *arg)
 	wflog_command("UPDATE ONLY %s SET message = message "
 				  "WHERE xact >= pg_snapshot_xmax(pg_current_snapshot()) OR xact = '0'", table);
 	wflog_command("ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER log_row", table);
+	wflog_command("ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER mark_log", table);
+	/* it may have got logs that no roll-up knows, of any transaction, and lost some */
+	activity_note_moved(DatumGetObjectId(DirectFunctionCall1(regclassin, CStringGetDatum(table))));
+	rollup_void_all();
 }
 
 /* Let the guards of the audit trail fire always. */
@@ -78,4 +85,5 @@ wflog_mend_loaded(WflogRun *run)
 	foreach(cell, tables)
 		(void) wflog_attempt(run, mend_loaded, lfirst(cell),
 							 psprintf("stamp the logs of %s anew", (char *) lfirst(cell)));
+	(void) wflog_attempt(run, rollup_list_leaves, NULL, "list the partitions for roll-ups");
 }

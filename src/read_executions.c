@@ -15,6 +15,7 @@
 #include "execution_json.h"
 #include "executor/spi.h"
 #include "reader.h"
+#include "rollup.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -303,7 +304,7 @@ wflog_executions_json(PG_FUNCTION_ARGS)
 			json_cstring(&buf, execution->workflow_name);
 		}
 		json_literal(&buf, ",\"total_logs\":");
-		json_int(&buf, log_count(&key, log_filter_all()));
+		json_int(&buf, execution_count(&key, log_filter_all()));
 		json_literal(&buf, "}");
 	}
 	json_literal(&buf, "],\"pagination\":{\"limit\":");

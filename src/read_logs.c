@@ -14,6 +14,7 @@
 #include "funcapi.h"
 #include "json.h"
 #include "reader.h"
+#include "rollup.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(wflog_logs);
@@ -201,10 +202,12 @@ wflog_logs_json(PG_FUNCTION_ARGS)
 	LogPage		page;
 	bool		older;
 	bool		newer;
+	Rollup	   *rollup;
 	StringInfoData buf;
 
 	require_execution(fcinfo, ARG_EXECUTION_ID, &execution);
-	execution_find_leaves(&execution.key);
+	rollup = rollup_begin(&execution.key);
+	rollup_find_leaves(rollup, &execution.key);
 	request = page_request(fcinfo, execution.key.hash);
 	whole = !request.after_cursor && !request.before_cursor;
 	if (bool_arg(fcinfo, ARG_FROM_END, false))
@@ -224,7 +227,8 @@ wflog_logs_json(PG_FUNCTION_ARGS)
 	else if (whole && !page.more && (page.rows > 0 || request.skip == 0))
 		json_int(&buf, request.skip + page.rows);
 	else
-		json_int(&buf, log_count(&execution.key, request.filter));
+		json_int(&buf, rollup_count(rollup, &execution.key, request.filter));
+	rollup_end(rollup);
 
 	/* Where the page began there is more if it did not begin at the edge. */
 	older = request.backward ? page.more : request.after_cursor || request.skip > 0;

@@ -10,9 +10,9 @@
 #include "execution_json.h"
 #include "json.h"
 #include "reader.h"
+#include "rollup.h"
 #include "totals.h"
 #include "utils/builtins.h"
-#include "utils/numeric.h"
 
 PG_FUNCTION_INFO_V1(wflog_summary);
 PG_FUNCTION_INFO_V1(wflog_recent_logs);
@@ -27,33 +27,38 @@ Datum
 wflog_summary(PG_FUNCTION_ARGS)
 {
 	ReadableExecution execution;
+	Rollup	   *rollup;
 	LogTotals	totals;
+	LogCounts  *counts = &totals.counts;
 	StringInfoData buf;
 
 	require_execution(fcinfo, 0, &execution);
-	totals_of_execution(&totals, &execution.key, log_filter_all(), true);
+	totals_init(&totals, false, true);
+	rollup = rollup_begin(&execution.key);
+	rollup_totals(rollup, &execution.key, &totals);
 
 	json_begin(&buf);
 	json_literal(&buf, "{\"execution_id\":");
 	json_string(&buf, execution.key.id, execution.key.len);
 	json_literal(&buf, ",\"total_logs\":");
-	json_int(&buf, totals.total);
+	json_int(&buf, counts->total);
 	json_literal(&buf, ",\"log_levels\":");
-	json_levels(&buf, totals.levels);
+	json_levels(&buf, counts->levels);
 	json_literal(&buf, ",\"event_types\":");
-	json_event_types(&buf, totals.event_types);
+	json_event_types(&buf, counts->event_types);
 	json_literal(&buf, ",\"milestones\":");
-	json_milestones(&buf, &totals);
+	json_milestones(&buf, rollup, &execution.key, &totals);
+	rollup_end(rollup);
 	json_literal(&buf, ",\"nodes\":");
-	json_nodes(&buf, &totals);
+	json_nodes(&buf, totals.nodes);
 	json_literal(&buf, ",\"timeline\":{\"first_log\":");
-	if (totals.total > 0)
+	if (counts->total > 0)
 	{
-		json_time(&buf, totals.first);
+		json_time(&buf, counts->first);
 		json_literal(&buf, ",\"last_log\":");
-		json_time(&buf, totals.last);
+		json_time(&buf, counts->last);
 		json_literal(&buf, ",\"duration_estimate\":");
-		json_double(&buf, (totals.last - totals.first) / (double) USECS_PER_SEC);
+		json_double(&buf, (counts->last - counts->first) / (double) USECS_PER_SEC);
 		json_literal(&buf, "}}");
 	}
 	else
@@ -88,8 +93,10 @@ wflog_recent_logs(PG_FUNCTION_ARGS)
 	bool		others = bool_arg(fcinfo, 2, false);
 	List	   *executions = latest_executions(workflow_id, others ? 1 + MAX_OTHER_EXECUTIONS : 1);
 	StringInfoData buf;
-	LogTotals	totals = {0};
+	LogTotals	totals;
+	LogCounts  *counts = &totals.counts;
 
+	totals_init(&totals, false, false);
 	json_begin(&buf);
 	json_literal(&buf, "{\"workflow_id\":");
 	json_cstring(&buf, workflow_id);
@@ -101,20 +108,23 @@ wflog_recent_logs(PG_FUNCTION_ARGS)
 		WflogExecution *latest = linitial(executions);
 		ExecutionKey key = execution_key(latest->execution_id, strlen(latest->execution_id));
 
-		execution_find_leaves(&key);
+		Rollup	   *rollup = rollup_begin(&key);
+
+		rollup_find_leaves(rollup, &key);
 		json_execution(&buf, latest);
 		json_literal(&buf, ",\"logs\":");
 		write_last_logs(&buf, &key, limit);
-		totals_of_execution(&totals, &key, log_filter_all(), false);
+		rollup_totals(rollup, &key, &totals);
+		rollup_end(rollup);
 	}
 	json_literal(&buf, ",\"summary\":{\"total_logs\":");
-	json_int(&buf, totals.total);
+	json_int(&buf, counts->total);
 	json_literal(&buf, ",\"error_count\":");
-	json_int(&buf, totals_errors(&totals));
+	json_int(&buf, counts_errors(counts));
 	json_literal(&buf, ",\"warning_count\":");
-	json_int(&buf, totals.levels[LEVEL_WARNING]);
+	json_int(&buf, counts->levels[LEVEL_WARNING]);
 	json_literal(&buf, ",\"milestone_count\":");
-	json_int(&buf, totals.milestones);
+	json_int(&buf, counts->milestones);
 	json_literal(&buf, "}");
 	if (others)
 	{
@@ -133,45 +143,34 @@ wflog_recent_logs(PG_FUNCTION_ARGS)
 }
 
 /*
- * Write how far an execution is, in percent: the latest log that says so, by
- * progress_percentage or by step_number of total_steps; null if none does.
+ * Write how far an execution is, in percent: the latest log that says so; null
+ * if none does.
  */
 static void
-write_progress(StringInfo buf, const ReadableExecution *execution)
+write_progress(StringInfo buf, const ReadableExecution *execution, const LogTotals *totals)
 {
 	LogScan    *scan;
 	TupleTableSlot *slot;
 	bool		written = false;
+	char	   *percent;
 
 	if (execution->registered && execution->row.status == STATUS_SUCCESS)
 	{
 		json_int(buf, 100);
 		return;
 	}
+	if (totals->details)
+	{
+		appendStringInfoString(buf, totals->progress.known ? totals->progress.percent : "null");
+		return;
+	}
 	scan = log_scan_begin(&execution->key, log_filter_all(), BackwardScanDirection, NULL, NULL);
 	while (!written && (slot = log_scan_next(scan)) != NULL)
-	{
-		bool		isnull;
-		bool		no_step;
-		Datum		progress = slot_getattr(slot, Anum_log_progress_percentage, &isnull);
-		int			step = DatumGetInt32(slot_getattr(slot, Anum_log_step_number, &no_step));
-
-		if (!isnull)
+		if (log_progress(slot, &percent))
 		{
-			appendStringInfoString(buf, DatumGetCString(DirectFunctionCall1(numeric_out, progress)));
+			appendStringInfoString(buf, percent);
 			written = true;
 		}
-		else if (!no_step)
-		{
-			int			total = DatumGetInt32(slot_getattr(slot, Anum_log_total_steps, &isnull));
-
-			if (!isnull && total > 0 && step <= total)
-			{
-				json_double(buf, (int) (10000.0 * step / total) / 100.0);
-				written = true;
-			}
-		}
-	}
 	log_scan_end(scan);
 	if (!written)
 		json_literal(buf, "null");
@@ -182,10 +181,22 @@ Datum
 wflog_execution(PG_FUNCTION_ARGS)
 {
 	ReadableExecution execution;
+	Rollup	   *rollup;
+	LogTotals	totals;
 	StringInfoData buf;
 
 	require_execution(fcinfo, 0, &execution);
-	execution_find_leaves(&execution.key);
+	rollup = rollup_begin(&execution.key);
+	totals_init(&totals, false, rollup->usable);
+	if (rollup->usable)
+		rollup_totals(rollup, &execution.key, &totals);
+	else
+	{
+		rollup_find_leaves(rollup, &execution.key);
+		totals.counts.total = rollup_count(rollup, &execution.key, log_filter_all());
+	}
+	rollup_end(rollup);
+
 	json_begin(&buf);
 	if (execution.registered)
 	{
@@ -200,9 +211,9 @@ wflog_execution(PG_FUNCTION_ARGS)
 		json_literal(&buf, ",\"status\":null,\"is_terminal\":false");
 	}
 	json_literal(&buf, ",\"total_logs\":");
-	json_int(&buf, log_count(&execution.key, log_filter_all()));
+	json_int(&buf, totals.counts.total);
 	json_literal(&buf, ",\"progress\":");
-	write_progress(&buf, &execution);
+	write_progress(&buf, &execution, &totals);
 	json_literal(&buf, "}");
 	return json_result(&buf);
 }

@@ -16,6 +16,8 @@ typedef struct StreamScan StreamScan;
 extern StreamScan *stream_scan_begin(const ExecutionKey *key, const XactSet *seen, const XactSet *now);
 extern StreamScan *stream_scan_begin_inside(const ExecutionKey *key, uint64 xact, int32 after_seq);
 extern StreamScan *stream_scan_open(void);
+extern StreamScan *stream_scan_open_in(LeafSet *set);
+extern void stream_scan_aim_rest(StreamScan *scan, const ExecutionKey *key, const XactSet *seen);
 extern void stream_scan_aim_between(StreamScan *scan, const ExecutionKey *key, const XactSet *seen,
 									const XactSet *now, const XactSet *shown);
 extern void stream_scan_aim_targets(StreamScan *scan, const ExecutionKey *key, uint64 *targets,

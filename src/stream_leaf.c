@@ -204,7 +204,9 @@ leaf_stream_next(LeafStream *stream)
 {
 	if (stream->group_next == stream->group_count && !load_group(stream))
 		return NULL;
-	return ExecStoreHeapTuple(stream->group[stream->group_next++].tuple, stream->row, false);
+	(void) ExecStoreHeapTuple(stream->group[stream->group_next++].tuple, stream->row, false);
+	stream->row->tts_tableOid = RelationGetRelid(stream->leaf.table);
+	return stream->row;
 }
 
 /* The execution's log with the greatest stamp among those now shows, or NULL. */

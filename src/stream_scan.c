@@ -217,6 +217,21 @@ stream_scan_aim_between(StreamScan *scan, const ExecutionKey *key, const XactSet
 }
 
 /*
+ * Aim a scan at all that the snapshot shows, our own transaction's logs
+ * included, and that is not of a transaction in seen; in all leaves it has.
+ */
+void
+stream_scan_aim_rest(StreamScan *scan, const ExecutionKey *key, const XactSet *seen)
+{
+	aim_at(scan, key);
+	scan->own = 0;
+	scan->targets = seen->hidden;
+	scan->target_count = seen->count;
+	scan->from_xact = Max(seen->xmax, 1);
+	read_leaves(scan, 0);
+}
+
+/*
  * Aim a scan at single transactions, which rise and stay the caller's; in the
  * given leaves, or if leaves is NULL in all where they may have written.
  */
@@ -268,6 +283,13 @@ StreamScan *
 stream_scan_open(void)
 {
 	return new_scan(leaf_set_get());
+}
+
+/* The same in some leaves only; the set becomes the scan's. */
+StreamScan *
+stream_scan_open_in(LeafSet *set)
+{
+	return new_scan(set);
 }
 
 /* Begin reading what now, which is of the active snapshot, shows and seen does not. */

@@ -3,198 +3,148 @@
  * totals.c
  *	  Adding up an execution's logs.
  *
- * Logs are added in any order, so what depends on time is decided by
- * comparing positions.
+ * Logs are added in any order, and so is what has been added up before; what
+ * depends on time is decided by comparing positions.
  *
  *-------------------------------------------------------------------------
  */
 #include "wflog.h"
 
-#include "common/hashfn.h"
 #include "totals.h"
 #include "utils/builtins.h"
+#include "utils/numeric.h"
 
-typedef enum NodeStatus
+/* In front of what totals_encode() writes. */
+#define FORMAT 1
+
+/* Nothing yet.  Details live in the current memory context. */
+void
+totals_init(LogTotals *totals, bool by_day, bool details)
 {
-	NODE_RUNNING,
-	NODE_COMPLETED,
-	NODE_FAILED
-} NodeStatus;
+	memset(totals, 0, sizeof(*totals));
+	totals->by_day = by_day;
+	totals->details = details;
+	if (details)
+		totals->nodes = nodes_new();
+}
 
-static const char *const node_status_names[] = {"running", "completed", "failed"};
-
-typedef struct NodeKey
+/* The day, UTC, of a time, counted from 2000-01-01. */
+int32
+day_of(TimestampTz time)
 {
-	const char *id;				/* not terminated */
-	int			len;
-} NodeKey;
+	return (int32) (time / USECS_PER_DAY - (time % USECS_PER_DAY < 0 ? 1 : 0));
+}
+
+/* The counts of a day. */
+static LogCounts *
+find_day(LogTotals *totals, int32 day)
+{
+	if (totals->day_count > 0 && totals->days[totals->last_day].day == day)
+		return &totals->days[totals->last_day].counts;
+	for (int i = 0; i < totals->day_count; i++)
+		if (totals->days[i].day == day)
+		{
+			totals->last_day = i;
+			return &totals->days[i].counts;
+		}
+	if (totals->day_count == totals->day_room)
+	{
+		totals->day_room = totals->day_room ? totals->day_room * 2 : 4;
+		totals->days = totals->days ?
+			repalloc_huge(totals->days, sizeof(DayCounts) * totals->day_room) :
+			palloc(sizeof(DayCounts) * totals->day_room);
+	}
+	totals->last_day = totals->day_count++;
+	memset(&totals->days[totals->last_day], 0, sizeof(DayCounts));
+	totals->days[totals->last_day].day = day;
+	return &totals->days[totals->last_day].counts;
+}
+
+/* Add counts to others. */
+void
+counts_add(LogCounts *counts, const LogCounts *more)
+{
+	if (more->total == 0)
+		return;
+	if (counts->total == 0 || more->first < counts->first)
+		counts->first = more->first;
+	if (counts->total == 0 || more->last > counts->last)
+		counts->last = more->last;
+	counts->total += more->total;
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		counts->levels[i] += more->levels[i];
+	for (int i = 0; i < EVENT_TYPE_COUNT; i++)
+		counts->event_types[i] += more->event_types[i];
+	counts->milestones += more->milestones;
+}
+
+/* Count a log. */
+static inline void
+count_log(LogCounts *counts, TimestampTz at, int level, int event_type, bool milestone)
+{
+	if (counts->total == 0 || at < counts->first)
+		counts->first = at;
+	if (counts->total == 0 || at > counts->last)
+		counts->last = at;
+	counts->total++;
+	counts->levels[level]++;
+	counts->event_types[event_type]++;
+	if (milestone)
+		counts->milestones++;
+}
 
 /*
- * A node of the workflow.  Its latest attempt decides its status, and within
- * that the latest of the events that begin or end a step.
+ * Does a log say how far its execution is, by progress_percentage or by
+ * step_number of total_steps?  If so, *percent is that as JSON, palloc'd.
  */
-typedef struct NodeTotals
-{
-	NodeKey		key;
-	uint32		hash;
-	char		status;			/* of simplehash */
-	bool		has_step;
-	bool		has_event;
-	NodeStatus	node_status;
-	int64		count;
-	PagePosition first;
-	PagePosition named_at;		/* of the log that the name is from */
-	PagePosition step_at;		/* of the log that the step is from */
-	char	   *name;			/* or NULL */
-	int32		step_number;
-	int32		attempt;
-	PagePosition event_at;
-} NodeTotals;
-
-typedef struct MilestoneLog
-{
-	PagePosition at;
-	int			event_type;
-	char	   *message;
-} MilestoneLog;
-
-#define SH_PREFIX nodes
-#define SH_ELEMENT_TYPE NodeTotals
-#define SH_KEY_TYPE NodeKey
-#define SH_KEY key
-#define SH_HASH_KEY(tb, key) hash_bytes((const unsigned char *) (key).id, (key).len)
-#define SH_EQUAL(tb, a, b) ((a).len == (b).len && memcmp((a).id, (b).id, (a).len) == 0)
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) (a)->hash
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-/* Is a later than b? */
-static bool
-is_later(const PagePosition *a, const PagePosition *b)
-{
-	return compare_positions(a, b) > 0;
-}
-
-/* Find or make a node. */
-static NodeTotals *
-find_node(LogTotals *totals, NodeKey key)
-{
-	NodeTotals *node = totals->last_node;
-	bool		found;
-
-	if (node && node->key.len == key.len && memcmp(node->key.id, key.id, key.len) == 0)
-		return node;
-	node = nodes_insert(totals->nodes, key, &found);
-	if (!found)
-	{
-		uint32		hash = node->hash;
-		char		status = node->status;
-
-		memset(node, 0, sizeof(*node));
-		node->hash = hash;
-		node->status = status;
-		node->key.id = pnstrdup(key.id, key.len);
-		node->key.len = key.len;
-	}
-	totals->last_node = node;
-	return node;
-}
-
-/* Let an event that begins or ends a step decide the node's status. */
-static void
-add_node_event(NodeTotals *node, int event_type, int32 attempt, const PagePosition *at)
-{
-	if (attempt < node->attempt)
-		return;
-	if (attempt > node->attempt)
-	{
-		node->attempt = attempt;
-		node->node_status = NODE_RUNNING;
-		node->has_event = false;
-	}
-	if (event_type != EVENT_STEP_STARTED && event_type != EVENT_STEP_COMPLETED &&
-		event_type != EVENT_STEP_ERROR)
-		return;
-	if (node->has_event && !is_later(at, &node->event_at))
-		return;
-	node->has_event = true;
-	node->event_at = *at;
-	node->node_status = event_type == EVENT_STEP_COMPLETED ? NODE_COMPLETED :
-		event_type == EVENT_STEP_ERROR ? NODE_FAILED : NODE_RUNNING;
-}
-
-/* Add a log to its node, which it must have. */
-static void
-add_to_node(LogTotals *totals, TupleTableSlot *slot, int event_type, const PagePosition *at)
+bool
+log_progress(TupleTableSlot *slot, char **percent)
 {
 	bool		isnull;
-	Datum		value = slot_getattr(slot, Anum_log_node_id, &isnull);
-	NodeKey		key;
-	NodeTotals *node;
-	int32		attempt;
+	bool		no_step;
+	Datum		progress = slot_getattr(slot, Anum_log_progress_percentage, &isnull);
+	int			step = DatumGetInt32(slot_getattr(slot, Anum_log_step_number, &no_step));
+	int			total;
+	StringInfoData buf;
 
-	key.id = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
-	key.len = VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(value));
-	node = find_node(totals, key);
-	node->count++;
-	if (node->count == 1 || is_later(&node->first, at))
-		node->first = *at;
-
-	value = slot_getattr(slot, Anum_log_node_name, &isnull);
-	if (!isnull && (node->name == NULL || is_later(at, &node->named_at)))
+	if (!isnull)
 	{
-		text	   *name = DatumGetTextPP(value);
-
-		node->named_at = *at;
-		if (node->name == NULL || strlen(node->name) != VARSIZE_ANY_EXHDR(name) ||
-			memcmp(node->name, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)) != 0)
-			node->name = text_to_cstring(name);
+		*percent = DatumGetCString(DirectFunctionCall1(numeric_out, progress));
+		return true;
 	}
-	value = slot_getattr(slot, Anum_log_step_number, &isnull);
-	if (!isnull && (!node->has_step || is_later(at, &node->step_at)))
-	{
-		node->has_step = true;
-		node->step_at = *at;
-		node->step_number = DatumGetInt32(value);
-	}
-	attempt = DatumGetInt32(slot_getattr(slot, Anum_log_attempt, &isnull));
-	add_node_event(node, event_type, isnull ? 1 : attempt, at);
+	if (no_step)
+		return false;
+	total = DatumGetInt32(slot_getattr(slot, Anum_log_total_steps, &isnull));
+	if (isnull || total <= 0 || step > total)
+		return false;
+	initStringInfo(&buf);
+	json_double(&buf, (int) (10000.0 * step / total) / 100.0);
+	*percent = buf.data;
+	return true;
 }
 
-/* Remember a milestone. */
+/* Let a log's progress count if it is the latest that has any. */
 static void
-add_milestone(LogTotals *totals, TupleTableSlot *slot, int event_type, const PagePosition *at)
+add_progress(Progress *known, TupleTableSlot *slot, const PagePosition *at)
 {
-	bool		isnull;
-	Datum		value = slot_getattr(slot, Anum_log_user_friendly_message, &isnull);
-	MilestoneLog *milestone;
+	char	   *percent;
 
-	if (totals->milestones >= totals->milestone_room)
-	{
-		totals->milestone_room = totals->milestone_room ? totals->milestone_room * 2 : 16;
-		totals->milestone_logs = totals->milestone_logs ?
-			repalloc_huge(totals->milestone_logs, sizeof(MilestoneLog) * totals->milestone_room) :
-			palloc(sizeof(MilestoneLog) * totals->milestone_room);
-	}
-	if (isnull || VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(value)) == 0)
-		value = slot_getattr(slot, Anum_log_message, &isnull);
-	milestone = &totals->milestone_logs[totals->milestones];
-	milestone->at = *at;
-	milestone->event_type = event_type;
-	milestone->message = TextDatumGetCString(value);
+	if ((known->known && compare_positions(at, &known->at) < 0) || !log_progress(slot, &percent))
+		return;
+	if (known->known)
+		pfree(known->percent);
+	known->known = true;
+	known->at = *at;
+	known->percent = percent;
 }
 
 /* Add a log; a LogVisitor. */
-static void
-add_log(TupleTableSlot *slot, void *arg)
+void
+totals_add_log(TupleTableSlot *slot, void *arg)
 {
 	LogTotals  *totals = arg;
 	TimestampTz created_at;
 	bool		isnull;
-	bool		no_node;
 	bool		milestone;
 	int			level;
 	int			event_type;
@@ -205,45 +155,120 @@ add_log(TupleTableSlot *slot, void *arg)
 							 DatumGetObjectId(slot_getattr(slot, Anum_log_level, &isnull)));
 	event_type = wflog_enum_value(WFLOG_EVENT_TYPE_ENUM,
 								  DatumGetObjectId(slot_getattr(slot, Anum_log_event_type, &isnull)));
-	if (totals->total == 0 || created_at < totals->first)
-		totals->first = created_at;
-	if (totals->total == 0 || created_at > totals->last)
-		totals->last = created_at;
-	totals->total++;
-	totals->levels[level]++;
-	totals->event_types[event_type]++;
 	milestone = DatumGetBool(slot_getattr(slot, Anum_log_is_milestone, &isnull));
-	(void) slot_getattr(slot, Anum_log_node_id, &no_node);
-	if (totals->details && (milestone || !no_node))
+	count_log(&totals->counts, created_at, level, event_type, milestone);
+	if (totals->by_day)
+		count_log(find_day(totals, day_of(created_at)), created_at, level, event_type, milestone);
+	if (totals->details)
 	{
 		PagePosition at = log_position(slot);
 
-		if (!no_node)
-			add_to_node(totals, slot, event_type, &at);
+		if (!slot->tts_isnull[Anum_log_node_id - 1])
+			nodes_add_log(totals->nodes, slot, event_type, &at);
 		if (milestone)
-			add_milestone(totals, slot, event_type, &at);
+			milestones_add_log(&totals->milestones, slot, event_type, &at);
+		if (!slot->tts_isnull[Anum_log_progress_percentage - 1] ||
+			!slot->tts_isnull[Anum_log_step_number - 1])
+			add_progress(&totals->progress, slot, &at);
 	}
-	if (milestone)
-		totals->milestones++;
 }
 
-/* Add up those of an execution's logs that pass the filter. */
-void
-totals_of_execution(LogTotals *totals, const ExecutionKey *key, const LogFilter *filter,
-					bool details)
+static void
+encode_counts(StringInfo buf, const LogCounts *counts)
 {
-	memset(totals, 0, sizeof(*totals));
-	totals->details = details;
-	if (details)
-		totals->nodes = nodes_create(CurrentMemoryContext, 32, NULL);
-	log_visit_all(key, filter, add_log, totals);
+	put_unsigned(buf, counts->total);
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		put_unsigned(buf, counts->levels[i]);
+	for (int i = 0; i < EVENT_TYPE_COUNT; i++)
+		put_unsigned(buf, counts->event_types[i]);
+	put_unsigned(buf, counts->milestones);
+	put_signed(buf, counts->first);
+	put_unsigned(buf, counts->last - counts->first);
+}
+
+static void
+decode_counts(Decoder *decoder, LogCounts *counts)
+{
+	counts->total = get_unsigned(decoder);
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		counts->levels[i] = get_unsigned(decoder);
+	for (int i = 0; i < EVENT_TYPE_COUNT; i++)
+		counts->event_types[i] = get_unsigned(decoder);
+	counts->milestones = get_unsigned(decoder);
+	counts->first = get_signed(decoder);
+	counts->last = counts->first + (int64) get_unsigned(decoder);
+}
+
+/* Totals by day and with details as bytes; but not the milestones themselves. */
+bytea *
+totals_encode(const LogTotals *totals)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	buf.len = VARHDRSZ;
+	put_unsigned(&buf, FORMAT);
+	put_unsigned(&buf, totals->day_count);
+	for (int i = 0; i < totals->day_count; i++)
+	{
+		put_signed(&buf, totals->days[i].day);
+		encode_counts(&buf, &totals->days[i].counts);
+	}
+	put_unsigned(&buf, totals->progress.known);
+	if (totals->progress.known)
+	{
+		put_position(&buf, &totals->progress.at);
+		put_bytes(&buf, totals->progress.percent, strlen(totals->progress.percent));
+	}
+	nodes_encode(&buf, totals->nodes);
+	SET_VARSIZE(buf.data, buf.len);
+	return (bytea *) buf.data;
+}
+
+/* Add what totals_encode() has written. */
+void
+totals_add_encoded(LogTotals *totals, const char *data, int len)
+{
+	Decoder		decoder = {data, data + len};
+	uint64		days;
+
+	if (get_unsigned(&decoder) != FORMAT)
+		decode_failed();
+	days = get_unsigned(&decoder);
+	for (uint64 i = 0; i < days; i++)
+	{
+		int32		day = (int32) get_signed(&decoder);
+		LogCounts	counts;
+
+		decode_counts(&decoder, &counts);
+		counts_add(&totals->counts, &counts);
+		if (totals->by_day)
+			counts_add(find_day(totals, day), &counts);
+	}
+	if (!totals->details)
+		return;
+	if (get_unsigned(&decoder))
+	{
+		Progress	progress = {.known = true};
+		int			percent_len;
+		const char *percent;
+
+		progress.at = get_position(&decoder);
+		percent = get_bytes(&decoder, &percent_len);
+		if (!totals->progress.known || compare_positions(&progress.at, &totals->progress.at) > 0)
+		{
+			progress.percent = pnstrdup(percent, percent_len);
+			totals->progress = progress;
+		}
+	}
+	nodes_add_encoded(totals->nodes, &decoder);
 }
 
 /* Logs of level ERROR and above. */
 int64
-totals_errors(const LogTotals *totals)
+counts_errors(const LogCounts *counts)
 {
-	return totals->levels[LEVEL_ERROR] + totals->levels[LEVEL_CRITICAL];
+	return counts->levels[LEVEL_ERROR] + counts->levels[LEVEL_CRITICAL];
 }
 
 /* Write counts by name, those that are not zero. */
@@ -275,85 +300,4 @@ void
 json_event_types(StringInfo buf, const int64 *event_types)
 {
 	write_counts(buf, event_types, EVENT_TYPE_COUNT, WFLOG_EVENT_TYPE_ENUM);
-}
-
-static int
-compare_milestones(const void *a, const void *b)
-{
-	const MilestoneLog *left = a;
-	const MilestoneLog *right = b;
-
-	return compare_positions(&left->at, &right->at);
-}
-
-/* The milestones in order of time. */
-void
-json_milestones(StringInfo buf, LogTotals *totals)
-{
-	if (totals->milestones > 0)
-		qsort(totals->milestone_logs, totals->milestones, sizeof(MilestoneLog), compare_milestones);
-	json_literal(buf, "[");
-	for (int64 i = 0; i < totals->milestones; i++)
-	{
-		MilestoneLog *milestone = &totals->milestone_logs[i];
-
-		if (i > 0)
-			json_literal(buf, ",");
-		json_literal(buf, "{\"timestamp\":");
-		json_time(buf, milestone->at.created_at);
-		json_literal(buf, ",\"message\":");
-		json_cstring(buf, milestone->message);
-		appendStringInfo(buf, ",\"event_type\":\"%s\"}",
-						 wflog_enum_label(WFLOG_EVENT_TYPE_ENUM, milestone->event_type));
-	}
-	json_literal(buf, "]");
-}
-
-static int
-compare_nodes(const void *a, const void *b)
-{
-	const NodeTotals *left = *(NodeTotals *const *) a;
-	const NodeTotals *right = *(NodeTotals *const *) b;
-
-	return compare_positions(&left->first, &right->first);
-}
-
-/* The nodes by id, in the order in which they first appeared. */
-void
-json_nodes(StringInfo buf, LogTotals *totals)
-{
-	NodeTotals **sorted = palloc(sizeof(NodeTotals *) * (totals->nodes->members + 1));
-	int			count = 0;
-	nodes_iterator iterator;
-	NodeTotals *node;
-
-	nodes_start_iterate(totals->nodes, &iterator);
-	while ((node = nodes_iterate(totals->nodes, &iterator)) != NULL)
-		sorted[count++] = node;
-	qsort(sorted, count, sizeof(NodeTotals *), compare_nodes);
-
-	json_literal(buf, "{");
-	for (int i = 0; i < count; i++)
-	{
-		node = sorted[i];
-		if (i > 0)
-			json_literal(buf, ",");
-		json_string(buf, node->key.id, node->key.len);
-		json_literal(buf, ":{\"node_name\":");
-		if (node->name)
-			json_cstring(buf, node->name);
-		else
-			json_string(buf, node->key.id, node->key.len);
-		json_literal(buf, ",\"logs_count\":");
-		json_int(buf, node->count);
-		json_literal(buf, ",\"step_number\":");
-		if (node->has_step)
-			json_int(buf, node->step_number);
-		else
-			json_literal(buf, "null");
-		appendStringInfo(buf, ",\"status\":\"%s\",\"attempt\":%d}",
-						 node_status_names[node->node_status], node->attempt);
-	}
-	json_literal(buf, "}");
-	pfree(sorted);
 }

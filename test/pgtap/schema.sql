@@ -29,7 +29,8 @@ SELECT enum_has_labels('wflog', 'execution_status_enum', ARRAY['NEW', 'PENDING',
 SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 'wflog'::regnamespace AND relkind IN ('r', 'p')
     EXCEPT SELECT unnest(ARRAY['database_identity', 'secrets', 'workflows', 'workflow_executions', 'execution_audit_heads',
         'execution_audit_events', 'workflow_execution_logs', 'workflow_execution_logs_rows', 'workflow_execution_logs_default',
-        'retention_policies', 'removed_logs', 'producer_batches'])$$, 'there are no other tables');
+        'retention_policies', 'removed_logs', 'producer_batches',
+        'rollup_heads', 'rollups', 'rollup_milestones', 'rollup_marks', 'rollup_leaves'])$$, 'there are no other tables');
 PREPARE columns AS
     SELECT a.attname::text COLLATE "default", format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid) COLLATE "default"
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -197,6 +198,11 @@ SELECT set_eq($$SELECT i.indrelid::regclass::text COLLATE "default", regexp_repl
     ('wflog.producer_batches', '(producer_key, sequence)', true),
     ('wflog.removed_logs', '(execution_id)', true),
     ('wflog.retention_policies', '(scope, target)', true),
+    ('wflog.rollup_heads', '(execution_hash, execution_id)', true),
+    ('wflog.rollup_leaves', '(leaf)', true),
+    ('wflog.rollup_marks', '(execution_hash)', false),
+    ('wflog.rollup_milestones', '(execution_hash, leaf, number, execution_id)', true),
+    ('wflog.rollups', '(execution_hash, leaf, execution_id)', true),
     ('wflog.secrets', '(name)', true),
     ('wflog.workflow_executions', '(created_at, execution_id)', false),
     ('wflog.workflow_executions', '(execution_id)', true),
@@ -239,6 +245,7 @@ SELECT set_eq($$SELECT c.relname::text COLLATE "default", t.tgname::text COLLATE
     ('execution_audit_heads', 'guard_rows', 'guard_audit', 'A', 1 | 2 | 8 | 16),
     ('execution_audit_heads', 'guard_statements', 'guard_audit', 'A', 2 | 8 | 16 | 32),
     ('workflow_execution_logs', 'log_row', 'log_row', 'A', 1 | 2 | 4 | 16),
+    ('workflow_execution_logs', 'mark_log', 'mark_log', 'A', 1 | 2 | 8 | 16),
     ('workflow_executions', 'audit_execution', 'audit_execution', 'O', 1 | 4 | 8 | 16),
     ('workflow_executions', 'audit_truncation', 'audit_execution', 'O', 2 | 32),
     ('workflow_executions', 'check_execution', 'check_execution', 'O', 1 | 2 | 4 | 16),
@@ -269,6 +276,7 @@ INSERT INTO contract VALUES
 ('channel', 'execution_id character varying', 'text', 'v', 'u'),
 ('workflow_channel', 'workflow_id text', 'text', 'v', 'u'),
 ('gateway_channel', 'execution_id character varying = NULL, workflow_id text = NULL', 'text', 'v', 'u'),
+('verify', 'execution_id character varying', 'TABLE(day date, item text, rolled_up bigint, counted bigint)', 's', 'r'),
 ('verify_audit', 'execution_id character varying = NULL, OUT event_id uuid, OUT problem text', 'SETOF record', 's', 'u'),
 ('retention_preview', 'retention_days integer = NULL', 'TABLE(action text, target text, day date, logs bigint, bytes bigint)', 's', 'u'),
 ('maintain', 'IN retention_days integer = NULL', NULL, 'v', 'u'),
@@ -285,6 +293,7 @@ INSERT INTO contract VALUES
 ('stat_get', 'OUT running boolean, OUT hint text, OUT launcher_pid integer, OUT worker_pid integer, OUT keeper_pid integer, OUT scope text, OUT asked bigint, OUT queue_size bigint, OUT queue_depth bigint, OUT queue_high_water bigint, OUT overflows bigint, OUT batches bigint, OUT logs_notified bigint, OUT notifications bigint, OUT batches_skipped bigint, OUT notify_lag_mean interval, OUT notify_lag_p99 interval, OUT notify_lag_max interval, OUT fold_lag interval, OUT fold_hints bigint, OUT folds bigint, OUT logs_folded bigint, OUT maintenance_started timestamp with time zone, OUT maintenance_ended timestamp with time zone, OUT maintenance_result text, OUT maintenance_next timestamp with time zone, OUT last_error text, OUT last_error_in text, OUT last_error_at timestamp with time zone, OUT stats_reset timestamp with time zone', 'record', 'v', 'r'),
 ('check_log', 'execution_id character varying, log_category character varying, data jsonb, step_number integer, total_steps integer, progress_percentage numeric, duration_seconds integer, display_priority integer, technical_details jsonb, performance_metrics jsonb, created_at timestamp with time zone, attempt integer', 'boolean', 'i', 's'),
 ('log_row', '', 'trigger', 'v', 'u'),
+('mark_log', '', 'trigger', 'v', 'u'),
 ('check_execution', '', 'trigger', 'v', 'u'),
 ('audit_execution', '', 'trigger', 'v', 'u'),
 ('keep_workflow', '', 'trigger', 'v', 'u'),
@@ -323,12 +332,12 @@ PREPARE callable AS
     SELECT p.proname::text COLLATE "default" FROM pg_proc p, aclexplode(p.proacl) a
     WHERE p.pronamespace = 'wflog'::regnamespace AND a.grantee = $1::regrole ORDER BY 1;
 SELECT set_eq($$EXECUTE callable('wflog_reader')$$, $$VALUES ('channel'), ('execution'), ('executions_json'), ('logs'), ('logs_json'), ('recent_logs'),
-    ('summary'), ('tail'), ('unescape'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what readers may call');
+    ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what readers may call');
 SELECT set_eq(format('EXECUTE callable(%L)', r), format($$VALUES %s('append'), ('append_lines'), ('batch_rows'), ('channel'), ('execution'), ('executions_json'), ('log'), ('logs'), ('logs_json'), ('recent_logs'),
-    ('set_execution_status'), ('start_execution'), ('summary'), ('tail'), ('unescape'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, also), 'what ' || r || ' may call')
+    ('set_execution_status'), ('start_execution'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, also), 'what ' || r || ' may call')
 FROM (VALUES ('wflog_writer', ''), ('wflog_gateway', '(''gateway_channel''), ')) AS v (r, also);
 SELECT set_eq($$EXECUTE callable('wflog_admin')$$, $$VALUES ('append'), ('append_lines'), ('batch_rows'), ('channel'), ('execution'), ('executions_json'), ('log'), ('logs'), ('logs_json'), ('maintain'), ('recent_logs'),
-    ('retention_preview'), ('set_execution_status'), ('start_execution'), ('stat_get'), ('stat_reset'), ('summary'), ('tail'), ('unescape'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what admins may call');
+    ('retention_preview'), ('set_execution_status'), ('start_execution'), ('stat_get'), ('stat_reset'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what admins may call');
 SELECT set_eq($$EXECUTE callable('pg_monitor')$$, $$VALUES ('stat_get')$$, 'what pg_monitor may call');
 SELECT set_eq($$SELECT c.relname::text COLLATE "default", a.grantee::regrole::text COLLATE "default", string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type)
     FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'wflog'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND a.grantee <> c.relowner GROUP BY 1, 2 ORDER BY 1, 2$$, $$VALUES
