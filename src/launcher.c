@@ -341,6 +341,19 @@ process_ended(Process *process)
 	return true;
 }
 
+/*
+ * Is it better to start nothing in a database now?  Not while it is parked,
+ * nor before we have heard what was said last: a DROP DATABASE tells us of it
+ * and then ends its park, perhaps after we have listened and before we look
+ * here.  Who tells us something wakes us.  Under control->lock.
+ */
+static bool
+must_not_start(Oid database)
+{
+	return is_parked(database) || launcher_area->scan || launcher_area->notices_lost ||
+		launcher_area->notice_count > 0;
+}
+
 /* Decide what follows from the way in which a worker or keeper has ended. */
 static void
 judge_end(Database *database, Process *process, int slot, WorkerKind kind)
@@ -398,7 +411,7 @@ tend_slot(int number)
 	database = know_database(oid);
 
 	LWLockAcquire(wflog_control->lock, LW_SHARED);
-	parked = is_parked(oid);
+	parked = must_not_start(oid);
 	for (int kind = 0; kind < WORKER_KINDS; kind++)
 		there[kind] = slot->pids[kind] != 0;
 	LWLockRelease(wflog_control->lock);
@@ -511,7 +524,7 @@ tend_probe(void)
 			continue;
 		}
 		LWLockAcquire(wflog_control->lock, LW_EXCLUSIVE);
-		parked = is_parked(database->oid);
+		parked = must_not_start(database->oid);
 		if (!parked)
 		{
 			launcher_area->probe_database = database->oid;
