@@ -55,7 +55,7 @@ make_throwaway()
 	mv "$dir.new" "$dir"
 }
 
-# Run a command in it, with /proc and /dev/shm if they can be mounted, in
+# Run a command in it, with /proc, /dev/shm and terminals if they can be mounted, in
 # namespaces of its own so that nothing stays mounted and no process is left.
 in_throwaway()
 {
@@ -66,6 +66,7 @@ in_throwaway()
 		debian=$1; shift
 		mount -t proc proc "$debian/proc" 2>/dev/null || true
 		mount -t tmpfs -o mode=1777 tmpfs "$debian/dev/shm" 2>/dev/null || true
+		mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts "$debian/dev/pts" 2>/dev/null || true
 		unset WFLOG_DEV_STATE WFLOG_DEV_USER TMPDIR
 		export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 		exec chroot "$debian" "$@"'
