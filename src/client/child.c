@@ -26,20 +26,31 @@
 
 static int	signal_pipe[2] = {-1, -1};
 
-/* Those that are passed on, and how the kernel and people call signals. */
+/*
+ * To whom a signal is passed on: those that come from a terminal go to the
+ * whole group, as from there; the others to the child, as if they had been
+ * sent to it.
+ */
+typedef enum Receiver
+{
+	NOBODY,
+	CHILD,
+	GROUP
+} Receiver;
+
+/* How signals are called, and passed on. */
 static const struct
 {
 	int			number;
 	const char *name;
-	bool		forward;
+	Receiver	receiver;
 }			signals[] = {
-	{SIGHUP, "SIGHUP", true}, {SIGINT, "SIGINT", true}, {SIGQUIT, "SIGQUIT", true},
-	{SIGTERM, "SIGTERM", true}, {SIGUSR1, "SIGUSR1", true}, {SIGUSR2, "SIGUSR2", true},
-	{SIGWINCH, "SIGWINCH", true}, {SIGCONT, "SIGCONT", true}, {SIGTSTP, "SIGTSTP", true},
-	{SIGALRM, "SIGALRM", true}, {SIGILL, "SIGILL", false}, {SIGTRAP, "SIGTRAP", false},
-	{SIGABRT, "SIGABRT", false}, {SIGBUS, "SIGBUS", false}, {SIGFPE, "SIGFPE", false},
-	{SIGKILL, "SIGKILL", false}, {SIGSEGV, "SIGSEGV", false}, {SIGPIPE, "SIGPIPE", false},
-	{SIGXCPU, "SIGXCPU", false}, {SIGXFSZ, "SIGXFSZ", false}, {SIGSYS, "SIGSYS", false},
+	{SIGHUP, "SIGHUP", GROUP}, {SIGINT, "SIGINT", GROUP}, {SIGQUIT, "SIGQUIT", GROUP},
+	{SIGTSTP, "SIGTSTP", GROUP}, {SIGCONT, "SIGCONT", GROUP}, {SIGWINCH, "SIGWINCH", GROUP},
+	{SIGTERM, "SIGTERM", CHILD}, {SIGUSR1, "SIGUSR1", CHILD}, {SIGUSR2, "SIGUSR2", CHILD},
+	{SIGALRM, "SIGALRM", CHILD}, {SIGILL, "SIGILL"}, {SIGTRAP, "SIGTRAP"}, {SIGABRT, "SIGABRT"},
+	{SIGBUS, "SIGBUS"}, {SIGFPE, "SIGFPE"}, {SIGKILL, "SIGKILL"}, {SIGSEGV, "SIGSEGV"},
+	{SIGPIPE, "SIGPIPE"}, {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGSYS, "SIGSYS"},
 };
 
 static bool was_ignored[lengthof(signals)];
@@ -103,7 +114,7 @@ signals_begin(void)
 
 		if (sigaction(signals[i].number, NULL, &before) == 0)
 			was_ignored[i] = before.sa_handler == SIG_IGN;
-		if (!signals[i].forward || was_ignored[i])
+		if (signals[i].receiver == NOBODY || was_ignored[i])
 			continue;
 		if (signals[i].number == SIGTSTP && foreground > 0)
 			continue;
@@ -239,7 +250,15 @@ child_forward(const Child *child, CaughtSignal caught)
 	/* the terminal has given it to the child as well */
 	if (caught.from_terminal && !child->own_group)
 		return;
-	child_signal(child, caught.number);
+	for (int i = 0; i < lengthof(signals); i++)
+	{
+		if (signals[i].number != caught.number)
+			continue;
+		if (signals[i].receiver == GROUP)
+			child_signal(child, caught.number);
+		else if (!child->ended)
+			kill(child->pid, caught.number);
+	}
 	if (caught.number == SIGTSTP)
 		raise(SIGSTOP);
 }
