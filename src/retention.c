@@ -21,10 +21,11 @@
  * before the extents are read, and emptied under that lock, so that it cannot
  * miss a row.
  *
- * Which executions a leaf holds is read by skipping along the index on
- * execution_id (in the order of bytes, as it has it), one probe an execution; their extents by one more probe each
- * in the index on (execution_hash, xact, seq).  Neither depends on how many
- * logs there are.  A scan of the leaf would.
+ * Which executions a leaf holds is read by skipping along the index that
+ * begins with execution_id (in the order of bytes, as it has it), one probe an
+ * execution; their extents by one more probe each in the same, of which xact is
+ * the next column.  Neither depends on how many logs there are.  A scan of the
+ * leaf would.
  *
  * Emptying is TRUNCATE, which conflicts with readers and writers of that leaf
  * alone; dropping conflicts with everybody who uses the table, and so comes
@@ -332,13 +333,13 @@ empty_leaf(WflogRun *run, void *arg)
 		return;
 	wflog_command("INSERT INTO wflog.removed_logs AS r (execution_id, last_xact) "
 				  "WITH RECURSIVE present AS ("
-				  "  (SELECT l.execution_id, l.execution_hash FROM %1$s l ORDER BY l.execution_id USING ~<~ LIMIT 1)"
+				  "  (SELECT l.execution_id FROM %1$s l ORDER BY l.execution_id USING ~<~ LIMIT 1)"
 				  "  UNION ALL"
-				  "  SELECT n.execution_id, n.execution_hash FROM present p, LATERAL ("
-				  "    SELECT l.execution_id, l.execution_hash FROM %1$s l"
+				  "  SELECT n.execution_id FROM present p, LATERAL ("
+				  "    SELECT l.execution_id FROM %1$s l"
 				  "    WHERE l.execution_id ~>~ p.execution_id ORDER BY l.execution_id USING ~<~ LIMIT 1) n) "
 				  "SELECT p.execution_id, (SELECT l.xact FROM %1$s l"
-				  "  WHERE l.execution_hash = p.execution_hash AND l.execution_id = p.execution_id"
+				  "  WHERE l.execution_id = p.execution_id"
 				  "  ORDER BY l.xact DESC LIMIT 1) FROM present p "
 				  "ON CONFLICT (execution_id) DO UPDATE"
 				  "  SET last_xact = greatest(r.last_xact, excluded.last_xact), removed_at = excluded.removed_at",
