@@ -89,6 +89,33 @@ buffer_printf(Buffer *buffer, const char *fmt,...)
 	buffer->len += len;
 }
 
+/* Append a code point, which must be one, as UTF-8. */
+void
+buffer_code_point(Buffer *out, uint32_t code)
+{
+	buffer_reserve(out, 4);
+	if (code < 0x80)
+		out->data[out->len++] = code;
+	else if (code < 0x800)
+	{
+		out->data[out->len++] = 0xC0 | code >> 6;
+		out->data[out->len++] = 0x80 | (code & 0x3F);
+	}
+	else if (code < 0x10000)
+	{
+		out->data[out->len++] = 0xE0 | code >> 12;
+		out->data[out->len++] = 0x80 | (code >> 6 & 0x3F);
+		out->data[out->len++] = 0x80 | (code & 0x3F);
+	}
+	else
+	{
+		out->data[out->len++] = 0xF0 | code >> 18;
+		out->data[out->len++] = 0x80 | (code >> 12 & 0x3F);
+		out->data[out->len++] = 0x80 | (code >> 6 & 0x3F);
+		out->data[out->len++] = 0x80 | (code & 0x3F);
+	}
+}
+
 /* Give the memory back. */
 void
 buffer_free(Buffer *buffer)

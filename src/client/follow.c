@@ -50,15 +50,6 @@ static bool polling_said = false;
 static char *workflow_channel = NULL;
 static bool look_for_executions = false;
 
-static long long
-milliseconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 /* ---- the connection ---- */
 
 /* Is it no use to try again? */

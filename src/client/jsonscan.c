@@ -214,27 +214,7 @@ append_code(Buffer *out, uint32_t code)
 {
 	if (code == 0 || (code >= 0xD800 && code <= 0xDFFF) || code > 0x10FFFF)
 		code = 0xFFFD;
-	buffer_reserve(out, 4);
-	if (code < 0x80)
-		out->data[out->len++] = code;
-	else if (code < 0x800)
-	{
-		out->data[out->len++] = 0xC0 | code >> 6;
-		out->data[out->len++] = 0x80 | (code & 0x3F);
-	}
-	else if (code < 0x10000)
-	{
-		out->data[out->len++] = 0xE0 | code >> 12;
-		out->data[out->len++] = 0x80 | (code >> 6 & 0x3F);
-		out->data[out->len++] = 0x80 | (code & 0x3F);
-	}
-	else
-	{
-		out->data[out->len++] = 0xF0 | code >> 18;
-		out->data[out->len++] = 0x80 | (code >> 12 & 0x3F);
-		out->data[out->len++] = 0x80 | (code >> 6 & 0x3F);
-		out->data[out->len++] = 0x80 | (code & 0x3F);
-	}
+	buffer_code_point(out, code);
 }
 
 /* Append what a string stands for; any other value as it is written. */

@@ -61,28 +61,7 @@ append_lower(Buffer *out, const char *text, size_t len)
 			i++;
 			continue;
 		}
-		code = towlower(code);
-		buffer_reserve(out, 4);
-		if (code < 0x80)
-			out->data[out->len++] = code;
-		else if (code < 0x800)
-		{
-			out->data[out->len++] = 0xC0 | code >> 6;
-			out->data[out->len++] = 0x80 | (code & 0x3F);
-		}
-		else if (code < 0x10000)
-		{
-			out->data[out->len++] = 0xE0 | code >> 12;
-			out->data[out->len++] = 0x80 | (code >> 6 & 0x3F);
-			out->data[out->len++] = 0x80 | (code & 0x3F);
-		}
-		else
-		{
-			out->data[out->len++] = 0xF0 | code >> 18;
-			out->data[out->len++] = 0x80 | (code >> 12 & 0x3F);
-			out->data[out->len++] = 0x80 | (code >> 6 & 0x3F);
-			out->data[out->len++] = 0x80 | (code & 0x3F);
-		}
+		buffer_code_point(out, towlower(code));
 		i += bytes;
 	}
 }

@@ -98,5 +98,6 @@ extern bool show_if_wanted(LogsJob *job, Subject *subject, const LogEntry *log);
 extern void follow(LogsJob *job);
 extern void reconnect(LogsJob *job);
 extern char *listen_problem(Connection *connection);
+extern long long milliseconds_now(void);
 
 #endif							/* WFLOG_LOGS_H */
