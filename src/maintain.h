@@ -51,6 +51,7 @@ typedef struct WflogNewLeaf
 {
 	TimestampTz from;
 	TimestampTz to;
+	bool		hold_writers;	/* while it is attached: there may be some in its range */
 	char		relname[NAMEDATALEN];
 	char	   *name;			/* quoted and qualified */
 } WflogNewLeaf;

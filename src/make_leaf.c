@@ -6,10 +6,19 @@
  *
  * A leaf is made like the default leaf, filled, and then attached: CREATE TABLE
  * ... PARTITION OF would take AccessExclusiveLock on the parent and wait
- * behind every open writer, ATTACH takes ShareUpdateExclusiveLock there, which
- * passes them.  It does take AccessExclusiveLock on the default leaf, to check
- * that nothing in there belongs to the new one; that is why the default leaf
- * is kept empty.
+ * behind every open writer and reader, ATTACH takes ShareUpdateExclusiveLock
+ * there, which passes them.  It does take AccessExclusiveLock on the default
+ * leaf, to check that nothing in there belongs to the new one; that is why the
+ * default leaf is kept empty.
+ *
+ * A writer chooses its leaf before it locks it.  One that has chosen the
+ * default leaf, and finds when it gets the lock that the log belongs to a leaf
+ * just attached, is refused by PostgreSQL with 23514.  Nobody writes to days
+ * to come; but where there may be such writers, we lock the parent against
+ * them first, so that they choose when the leaf is there.  That waits for
+ * writers of any leaf to end their transactions.  When they do not in time,
+ * the leaf is attached without, for otherwise a single writer that goes on and
+ * on would have all logs pile up in the default leaf.
  *
  * Rows move in two goes.  The first, which may be long, lets writers work on.
  * Then the default leaf is locked, what has come since moves too, and the leaf
@@ -257,25 +266,29 @@ revoke_grants(WflogNewLeaf *leaf)
 		wflog_command("REVOKE ALL ON %s FROM %s CASCADE", leaf->name, (char *) lfirst(cell));
 }
 
-/* Move the rows of the range that the default leaf has now. */
-static void
+/* Move the rows of the range that the default leaf has now.  Returns how many. */
+static uint64
 move_rows(WflogNewLeaf *leaf)
 {
-	wflog_command("WITH moved AS ("
-				  "  DELETE FROM wflog.workflow_execution_logs_default"
-				  "  WHERE created_at >= %s AND created_at < %s RETURNING *) "
-				  "INSERT INTO %s SELECT * FROM moved",
-				  wflog_bound(leaf->from), wflog_bound(leaf->to), leaf->name);
+	return wflog_command("WITH moved AS ("
+						 "  DELETE FROM wflog.workflow_execution_logs_default"
+						 "  WHERE created_at >= %s AND created_at < %s RETURNING *) "
+						 "INSERT INTO %s SELECT * FROM moved",
+						 wflog_bound(leaf->from), wflog_bound(leaf->to), leaf->name);
 }
 
-/* Lock the default leaf, move the last rows, attach. */
+/*
+ * Lock the default leaf, and the parent as strongly as told, move the last
+ * rows, attach.
+ */
 static void
 attach(WflogRun *run, void *arg)
 {
 	WflogNewLeaf    *leaf = arg;
 
 	/* In this order, as everybody who reads or writes by the parent does. */
-	LockRelationOid(wflog_table_oid(WFLOG_LOG_ROWS), ShareUpdateExclusiveLock);
+	LockRelationOid(wflog_table_oid(WFLOG_LOG_ROWS),
+					leaf->hold_writers ? ShareRowExclusiveLock : ShareUpdateExclusiveLock);
 	LockRelationOid(wflog_table_oid(WFLOG_LOG_DEFAULT), AccessExclusiveLock);
 	move_rows(leaf);
 	activity_note_moved(get_relname_relid(leaf->relname,
@@ -301,9 +314,14 @@ wflog_make_leaf(WflogRun *run, void *arg)
 	choose_name(leaf);
 	create_table(leaf);
 	revoke_grants(leaf);
-	move_rows(leaf);
+	leaf->hold_writers = move_rows(leaf) > 0 || leaf->from <= GetCurrentTimestamp();
 	create_indexes(run, leaf);
 	error = wflog_retry(run, attach, leaf);
+	if (error != NULL && leaf->hold_writers)
+	{
+		leaf->hold_writers = false;
+		error = wflog_retry(run, attach, leaf);
+	}
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

@@ -131,5 +131,31 @@ is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT tableoid) FROM
 	'11|1', 'and no log is lost');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM wflog.workflow_execution_logs_default}), '0', 'nor stray');
 
+# A day gets its partition while it is being written, again and again: nobody's
+# log may be refused because the default partition was chosen for it just before.
+my $today = $node->safe_psql('postgres', q{
+	SELECT i.inhrelid::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	WHERE i.inhparent = 'wflog.workflow_execution_logs_rows'::regclass
+	AND c.relname LIKE '%' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')});
+my $rounds = 20;
+my $writers = IPC::Run::start(
+	[
+		$node->installed_command('pgbench'), '-h', $node->host, '-p', $node->port, '-n',
+		'-f', $node->basedir . '/insert.sql', '-c', '8', '-T', '600', 'postgres'
+	],
+	'>', \my $out, '2>', \my $err);
+my $made = 0;
+foreach (1 .. $rounds)
+{
+	$node->safe_psql('postgres', "DROP TABLE $today");
+	sleep(0.02);
+	$node->safe_psql('postgres', 'CALL wflog.maintain()');
+	$made += $node->safe_psql('postgres', "SELECT count(to_regclass('$today'))");
+}
+$writers->signal('INT');
+$writers->finish;
+cmp_ok($made, '>', $rounds / 2, "today's partition was made $made times of $rounds beside its writers");
+unlike($err, qr/ERROR/, 'and no writer was refused');
+
 $node->stop;
 done_testing();
