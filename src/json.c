@@ -17,12 +17,32 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 
+/* What a session may keep of its memory for results. */
+#define LARGEST_ROOM (4 * 1024 * 1024)
+
 /* Begin a result. */
 void
 json_begin(StringInfo buf)
 {
 	initStringInfo(buf);
 	buf->len = VARHDRSZ;
+}
+
+/*
+ * Begin a result of about so many bytes.
+ *
+ * On its way out a result is copied twice, as a cstring and into a message.
+ * glibc gives freed memory back to the kernel above twice the largest block it
+ * has seen freed, so with three blocks of about the same size every call would
+ * fault in all of their pages anew, which takes longer than all the rest.  So
+ * ours is larger than the three will be together; what is not used of it is
+ * only addresses.
+ */
+void
+json_begin_sized(StringInfo buf, Size expected)
+{
+	json_begin(buf);
+	enlargeStringInfo(buf, Min(expected, LARGEST_ROOM / 4) * 4);
 }
 
 /* End a result: the buffer as a json Datum. */

@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 
 extern void json_begin(StringInfo buf);
+extern void json_begin_sized(StringInfo buf, Size expected);
 extern Datum json_result(StringInfo buf);
 
 extern void json_string(StringInfo buf, const char *data, int len);

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(wflog_logs_json);
 
 #define MAX_PAGE 1000
 #define DEFAULT_PAGE 100
+#define TYPICAL_LOG 2048		/* bytes of JSON, generously */
 
 /* Arguments that both functions have, in order. */
 enum
@@ -213,7 +214,7 @@ wflog_logs_json(PG_FUNCTION_ARGS)
 	if (bool_arg(fcinfo, ARG_FROM_END, false))
 		request.backward = true;
 
-	json_begin(&buf);
+	json_begin_sized(&buf, limit * TYPICAL_LOG);
 	json_literal(&buf, "{\"execution_id\":");
 	json_string(&buf, execution.key.id, execution.key.len);
 	json_literal(&buf, ",\"logs\":");

@@ -22,6 +22,10 @@ PG_FUNCTION_INFO_V1(wflog_execution);
 #define DEFAULT_RECENT 100
 #define MAX_OTHER_EXECUTIONS 10
 
+/* Bytes of JSON, roughly. */
+#define TYPICAL_MILESTONE 150
+#define TYPICAL_NODE 150
+
 /* SQL: wflog.summary(): S1's LogsSummaryResponse. */
 Datum
 wflog_summary(PG_FUNCTION_ARGS)
@@ -37,7 +41,8 @@ wflog_summary(PG_FUNCTION_ARGS)
 	rollup = rollup_begin(&execution.key);
 	rollup_totals(rollup, &execution.key, &totals);
 
-	json_begin(&buf);
+	json_begin_sized(&buf, counts->milestones * TYPICAL_MILESTONE +
+					 nodes_count(totals.nodes) * TYPICAL_NODE);
 	json_literal(&buf, "{\"execution_id\":");
 	json_string(&buf, execution.key.id, execution.key.len);
 	json_literal(&buf, ",\"total_logs\":");
