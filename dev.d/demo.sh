@@ -43,6 +43,7 @@ demo()
 		CREATE ROLE bob LOGIN;
 		GRANT wflog_reader TO alice, bob;
 		CREATE DATABASE staging;	-- the workflow's own, for its last step
+		SET client_min_messages = warning;	-- the keeper may be at it already
 		CALL wflog.maintain();
 	END
 	echo "wflog $(demo_ask postgres "SELECT extversion FROM pg_extension WHERE extname = 'wflog'") on $("$demo_pg_config" --version)"
@@ -130,11 +131,24 @@ show()
 	demo_connect "$2" -P pager=off -P footer=off -c "$3"
 }
 
+# Show what the command says: show_command HEADING USER SUBCOMMAND [ARGUMENT...]
+show_command()
+{
+	local user=$2
+	say "$1"
+	shift 2
+	printf '%s$ wflog %s\n' "$user" "$*"
+	demo_wflog "$user" "$@"
+}
+
 demo_look()
 {
 	local e
 	e=$(lit "$execution")
 
+	show_command "Executions" alice ls
+	show_command "What became of it" alice inspect "$execution"
+	show_command "The errors" alice logs "$execution" --level error
 	show "The live table: its last rows" alice \
 "SELECT created_at::time(3), level, node_id, attempt, left(message, 60) AS message
    FROM wflog.workflow_execution_logs WHERE execution_id = $e
@@ -144,8 +158,6 @@ demo_look()
 	show "What the user is told: milestones" alice \
 "SELECT created_at::time(0), progress_percentage AS percent, user_friendly_message
    FROM wflog.logs($e, milestones_only => true);"
-	show "The errors" alice \
-"SELECT node_id, attempt, source, message FROM wflog.logs($e, min_level => 'ERROR');"
 	show "The summary" alice \
 "SELECT jsonb_pretty(wflog.summary($e)::jsonb - 'nodes' - 'milestones') AS summary;"
 	show "" alice \
@@ -167,5 +179,7 @@ demo_look()
 		  ./dev stop             stop it; ./dev psql starts it again
 		  ./dev clean            stop it and remove everything
 		To begin with: SELECT * FROM wflog.tail('$execution');
+		The command:   export PGHOST=$demo_socket PGDATABASE=postgres PGUSER=alice
+		               $demo_bin/wflog logs $execution
 	END
 }
