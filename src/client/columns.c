@@ -208,8 +208,16 @@ column_translate(const Column *column, const NdjsonValue *value, Buffer *json)
 	return false;
 }
 
-/* Is it an object, and nothing else? */
-static bool
+static void
+free_reader(NdjsonReader *reader)
+{
+	free(reader->key.data);
+	free(reader->value.data);
+	free(reader->string.data);
+}
+
+/* Is it an object as the server reads it, and nothing else? */
+bool
 is_json_object(const char *text, size_t len)
 {
 	NdjsonReader reader = {0};
@@ -220,9 +228,7 @@ is_json_object(const char *text, size_t len)
 	if (ndjson_open(&reader, text, len))
 		while ((result = ndjson_next(&reader, &key, &value)) == NDJSON_PAIR)
 			continue;
-	free(reader.key.data);
-	free(reader.value.data);
-	free(reader.string.data);
+	free_reader(&reader);
 	return result == NDJSON_END;
 }
 
@@ -240,9 +246,7 @@ is_json_number(const char *text, size_t len)
 	good = ndjson_open(&reader, line.data, line.len) &&
 		ndjson_next(&reader, &key, &value) == NDJSON_PAIR && value.kind == NDJSON_NUMBER &&
 		ndjson_next(&reader, &key, &value) == NDJSON_END;
-	free(reader.key.data);
-	free(reader.value.data);
-	free(reader.string.data);
+	free_reader(&reader);
 	buffer_free(&line);
 	return good;
 }
@@ -286,6 +290,8 @@ column_from_text(const Column *column, const char *text, size_t len, Buffer *jso
 			return true;
 		case COLUMN_LEVEL:
 			level = level_of_word(text, len);
+			if (level == NULL && is_json_number(text, len))
+				level = structured_level(&(NdjsonValue) {.kind = NDJSON_NUMBER,.text = text,.len = len});
 			if (level == NULL)
 				break;
 			buffer_printf(json, "\"%s\"", level);

@@ -46,5 +46,6 @@ extern int	column_alias(const char *name, size_t len);
 extern const char *column_problem(const Column *column, const NdjsonValue *value);
 extern bool column_from_text(const Column *column, const char *text, size_t len, Buffer *json);
 extern bool column_translate(const Column *column, const NdjsonValue *value, Buffer *json);
+extern bool is_json_object(const char *text, size_t len);
 
 #endif							/* WFLOG_COLUMNS_H */

@@ -226,15 +226,50 @@ step_detail(Buffer *out, const char *name, const char *text, const char *color)
 	buffer_free(&clean);
 }
 
+/*
+ * Append how many logs a node has to the line of its last attempt; they are
+ * counted by node, not by attempt.
+ */
 static void
-show_step(Buffer *out, const Step *step, const JsonValue *nodes, int64_t now)
+append_log_count(Buffer *line, const Inspection *inspection, const Step *step,
+				 const JsonValue *nodes)
+{
+	JsonWalk	walk = json_walk(nodes);
+	JsonValue	key;
+	JsonValue	value;
+	int			attempts = 0;
+	const Step *last = step;
+
+	for (int i = 0; i < inspection->step_count; i++)
+		if (strcmp(inspection->steps[i].node_id, step->node_id) == 0)
+		{
+			attempts++;
+			last = &inspection->steps[i];
+		}
+	while (step == last && json_next_pair(&walk, &key, &value))
+	{
+		char	   *id = json_text(&key);
+		bool		same = strcmp(id, step->node_id) == 0;
+
+		free(id);
+		if (!same)
+			continue;
+		value = json_find(&value, "logs_count");
+		buffer_string(line, ", ");
+		style_count(line, value_number(&value));
+		buffer_string(line, value_number(&value) == 1 ? " log" : " logs");
+		if (attempts > 1)
+			buffer_string(line, " in all attempts");
+		break;
+	}
+}
+
+static void
+show_step(Buffer *out, const Inspection *inspection, const Step *step, const JsonValue *nodes)
 {
 	Buffer		line = {0};
 	Buffer		name = {0};
 	char		count[48];
-	JsonValue	key;
-	JsonValue	value;
-	JsonWalk	walk = json_walk(nodes);
 
 	buffer_string(out, "  ");
 	mark(out, step->outcome);
@@ -264,23 +299,9 @@ show_step(Buffer *out, const Step *step, const JsonValue *nodes, int64_t now)
 	else if (strcmp(step->outcome, "running") == 0)
 	{
 		buffer_string(&name, " for ");
-		style_duration(&name, now - step->started);
+		style_duration(&name, inspection->now - step->started);
 	}
-	/* logs are counted by node, so all attempts have the same count */
-	while (step->attempt == 1 && json_next_pair(&walk, &key, &value))
-	{
-		char	   *id = json_text(&key);
-		bool		same = strcmp(id, step->node_id) == 0;
-
-		free(id);
-		if (!same)
-			continue;
-		value = json_find(&value, "logs_count");
-		buffer_string(&name, ", ");
-		style_count(&name, value_number(&value));
-		buffer_string(&name, value_number(&value) == 1 ? " log" : " logs");
-		break;
-	}
+	append_log_count(&name, inspection, step, nodes);
 	style_fitted(out, line.data ? line.data : "", line.len, room(6 + name.len));
 	buffer_string(out, "  ");
 	paint(out, STYLE_DIM);
@@ -354,7 +375,7 @@ show_steps(Buffer *out, const Inspection *inspection, const JsonValue *summary)
 	if (inspection->steps_missing)
 		buffer_string(out, "  (of very many; the last ones)\n");
 	for (int i = 0; i < inspection->step_count; i++)
-		show_step(out, &inspection->steps[i], &nodes, inspection->now);
+		show_step(out, inspection, &inspection->steps[i], &nodes);
 	show_other_nodes(out, inspection, &nodes);
 }
 

@@ -9,7 +9,7 @@
  * write that was cut short.
  *
  *	cc -g -D_GNU_SOURCE -Dpwrite=test_pwrite -Dftruncate=test_ftruncate -Dfallocate=test_fallocate \
- *		-fsanitize=address,undefined -Isrc/client -I$(pg_config --includedir-server) \
+ *		-fsanitize=address,undefined -Isrc/client -Itest/fuzz -I$(pg_config --includedir-server) \
  *		test/client/spool.c src/client/{spool,spool_read,encode,buffer}.c \
  *		-L$(pg_config --pkglibdir) -lpgport -o model && ./model 1000 DIRECTORY
  */
@@ -23,28 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "model.h"
 #include "spool_file.h"
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-		{ \
-			fprintf(stderr, "%s:%d: %s does not hold (round %ld)\n", __FILE__, __LINE__, #condition, round_number); \
-			abort(); \
-		} \
-	} while (0)
-
-static long round_number = 0;
-static uint64_t state = 88172645463325252u;
-
-static uint32_t
-draw(uint32_t below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t) (state >> 11) % below;
-}
 
 /* ---- the server ---- */
 
@@ -277,7 +257,7 @@ main(int argc, char **argv)
 	long		rounds = argc > 1 ? atol(argv[1]) : 300;
 	const char *directory = argc > 2 ? argv[2] : ".";
 
-	for (round_number = 0; round_number < rounds; round_number++)
+	for (model_round = 0; model_round < rounds; model_round++)
 	{
 		play(directory);
 		play_damaged(directory);

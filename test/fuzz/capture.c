@@ -6,7 +6,7 @@
  *   clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DLIBFUZZER -Isrc/client \
  *       test/fuzz/capture.c src/client/{lines,redact,structured,csv,columns,convert,encode,buffer}.c \
  *       src/ndjson.c src/ndjson_string.c -o fuzz && ./fuzz
- * With any compiler, a given number of random inputs (test/t/102_command_capture.pl):
+ * With any compiler, a given number of random inputs (test/t/110_command_capture.pl):
  *   cc -g -D_GNU_SOURCE -fsanitize=address,undefined -Isrc/client ... -o model && ./model 100000
  *
  * What must hold, however the bytes are cut into pieces when they are fed:
@@ -19,25 +19,13 @@
  *   - CSV comes back from what was written, and nothing is read beyond the end;
  *   - a converted line is one that the server's reader reads.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "model.h"
 
 #include "convert.h"
 #include "csv.h"
 #include "encode.h"
 #include "lines.h"
 #include "structured.h"
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-		{ \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
 
 #define SECRET "s3cr3t"
 #define LONG_SECRET_BYTES 5000
@@ -48,17 +36,6 @@ ndjson_enlarge(NdjsonBuffer *buffer, size_t size)
 	buffer->data = realloc(buffer->data, size);
 	MUST(buffer->data != NULL);
 	buffer->size = size;
-}
-
-static uint64_t state = 88172645463325252u;
-
-static uint32_t
-draw(uint32_t below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t) (state >> 11) % below;
 }
 
 /* ---- lines and secrets ---- */
@@ -108,8 +85,7 @@ feed(LineSplitter *lines, const char *bytes, size_t len)
 
 		if (piece > len)
 			piece = len;
-		copy = malloc(piece);	/* its own block, to see reads beyond it */
-		memcpy(copy, bytes, piece);
+		copy = own_block(bytes, piece);
 		lines_feed(lines, copy, piece);
 		free(copy);
 		bytes += piece;
@@ -217,32 +193,13 @@ check_long_line(const char *bytes, size_t len)
 
 /* ---- structured lines ---- */
 
-/* Must be read by the server's reader; returns whether it was. */
-static bool
-is_readable(const char *line, size_t len)
-{
-	NdjsonReader reader = {0};
-	NdjsonValue key;
-	NdjsonValue value;
-	NdjsonResult result = NDJSON_ERROR;
-
-	if (ndjson_open(&reader, line, len))
-		while ((result = ndjson_next(&reader, &key, &value)) == NDJSON_PAIR)
-			continue;
-	free(reader.key.data);
-	free(reader.value.data);
-	free(reader.string.data);
-	return result == NDJSON_END;
-}
-
 static bool
 check_structured(const char *bytes, size_t len)
 {
 	Buffer		fields = {0};
-	char	   *copy = malloc(len ? len : 1);
+	char	   *copy = own_block(bytes, len);
 	bool		structured;
 
-	memcpy(copy, bytes, len);
 	structured = structured_parse(copy, len, "stderr", "WARNING", &fields);
 	MUST(structured || fields.len == 0);
 	if (structured)
@@ -250,7 +207,7 @@ check_structured(const char *bytes, size_t len)
 		MUST(fields.data[0] == ',');
 		fields.data[0] = '{';
 		buffer_char(&fields, '}');
-		MUST(is_readable(fields.data, fields.len));
+		MUST(is_json_object(fields.data, fields.len));
 	}
 	free(copy);
 	buffer_free(&fields);
@@ -264,10 +221,9 @@ static void
 check_csv_bytes(const char *bytes, size_t len)
 {
 	CsvRecord	record = {0};
-	char	   *copy = malloc(len ? len : 1);
+	char	   *copy = own_block(bytes, len);
 	size_t		at = 0;
 
-	memcpy(copy, bytes, len);
 	while (at < len)
 	{
 		size_t		taken = csv_read(&record, copy + at, len - at, true, ',');
@@ -349,7 +305,7 @@ check_convert(const char *bytes, size_t len)
 	{
 		MUST(out.len > 0 && out.data[out.len - 1] == '\n');
 		MUST(memchr(out.data, '\n', out.len - 1) == NULL);
-		MUST(is_readable(out.data, out.len - 1));
+		MUST(is_json_object(out.data, out.len - 1));
 	}
 	convert_free(&converter);
 	buffer_free(&out);
@@ -391,7 +347,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > 4096)
 		return 0;
-	state = 88172645463325252u;
+	model_state = MODEL_STATE;
 	check((const char *) data, size);
 	return 0;
 }
@@ -413,8 +369,6 @@ static const char *const pieces[] = {
 	"\"message\":\"", "\"level\":", "some text ", "s3cr", "3t", "\xF0\x9F\x98", "x",
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 int
 main(int argc, char **argv)
 {
@@ -424,48 +378,18 @@ main(int argc, char **argv)
 	MUST(check_structured(seeds[0], strlen(seeds[0])) && check_structured(seeds[1], strlen(seeds[1])));
 	for (long i = 0; i < rounds; i++)
 	{
-		size_t		len = 0;
+		size_t		len;
 
+		model_round = i;
 		if (i % 2 == 0)
 		{
-			/* a seed with a few changed, lost or repeated bytes */
-			len = strlen(seeds[i / 2 % COUNT(seeds)]);
-			memcpy(bytes, seeds[i / 2 % COUNT(seeds)], len);
-			for (uint32_t n = draw(4); n > 0 && len > 0; n--)
-			{
-				size_t		at = draw(len);
-				size_t		many = 1 + draw(len - at);
+			const char *seed = seeds[i / 2 % COUNT(seeds)];
 
-				switch (draw(3))
-				{
-					case 0:
-						bytes[at] = (char) draw(256);
-						break;
-					case 1:
-						memmove(bytes + at, bytes + at + many, len - at - many);
-						len -= many;
-						break;
-					default:
-						if (len + many > sizeof(bytes))
-							break;
-						memmove(bytes + at + many, bytes + at, len - at);
-						len += many;
-				}
-			}
+			memcpy(bytes, seed, strlen(seed));
+			len = mutate(bytes, strlen(seed), sizeof(bytes), NULL);
 		}
 		else
-			for (uint32_t n = draw(60); n > 0; n--)
-			{
-				const char *piece = pieces[draw(COUNT(pieces))];
-
-				if (draw(6) == 0)
-					bytes[len++] = (char) draw(256);
-				else
-				{
-					memcpy(bytes + len, piece, strlen(piece));
-					len += strlen(piece);
-				}
-			}
+			len = assemble(bytes, sizeof(bytes), pieces, COUNT(pieces), 60);
 		check(bytes, len);
 		if (i % 500 == 0)
 			check_long_line(bytes, len);

@@ -18,23 +18,11 @@
  *   - whatever is found in JSON lies within it; a string that was quoted is
  *     read as it was.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "model.h"
 
 #include "jsonscan.h"
 #include "text.h"
 #include "timeparse.h"
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-		{ \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
 
 #define NOW (INT64_C(1795327200) * MICROSECONDS)	/* 2026-11-22T06:00:00Z */
 #define YEAR_1 (INT64_C(-62135596800) * MICROSECONDS)
@@ -189,7 +177,7 @@ check_json(const char *bytes, size_t len)
 static void
 check_all(const uint8_t *data, size_t len)
 {
-	char	   *block = malloc(len + 1);
+	char	   *block = malloc(len + 1);	/* with room for the end of a string */
 
 	memcpy(block, data, len);
 	block[len] = '\0';
@@ -214,17 +202,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #else
 
-static uint64_t state = 88172645463325252u;
-
-static uint32_t
-draw(uint32_t below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t) (state >> 11) % below;
-}
-
 static const char *const seeds[] = {
 	"5m", "1h30m", "1.5h", "250ms", "2 days 3 hours", "1w2d3h4m5s6ms7us", "999999999w",
 	"2026-11-22T06:34:58.658301Z", "2026-11-22 06:34:58+02:00", "2024-02-29", "0001-01-01", "9999-12-31T24:00:00Z",
@@ -240,8 +217,6 @@ static const char *const pieces[] = {
 	"  ", "0", "9999", "h", "m", "ms", ":", "-", "T", "Z", "+", ".", "{", "}", "[", "]", "\"", "\\", "\\u", "ud8", ",", "word",
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 int
 main(int argc, char **argv)
 {
@@ -255,6 +230,7 @@ main(int argc, char **argv)
 		const char *seed = seeds[i % COUNT(seeds)];
 		size_t		len = strlen(seed);
 
+		model_round = i;
 		memcpy(bytes, seed, len);
 		for (uint32_t n = draw(5); n > 0; n--)
 		{

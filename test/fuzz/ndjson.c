@@ -4,7 +4,7 @@
  * With clang, the coverage-guided fuzzer:
  *   clang -g -fsanitize=fuzzer,address,undefined -DLIBFUZZER -Isrc \
  *       test/fuzz/ndjson.c src/ndjson.c src/ndjson_string.c -o fuzz && ./fuzz
- * With any compiler, a given number of random lines (test/t/ndjson.pl):
+ * With any compiler, a given number of random lines (test/t/050_ndjson_model.pl):
  *   cc -g -fsanitize=address,undefined -Isrc ... -o model && ./model 100000
  *
  * What must hold for every line:
@@ -13,21 +13,9 @@
  * and for every string of bytes, written as JSON with those bytes as they are:
  *   - it is read, and ndjson_unescape() gives back the bytes.
  */
+#include "model.h"
+
 #include "ndjson.h"
-
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define MUST(condition) \
-	do { \
-		if (!(condition)) \
-		{ \
-			fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
-	} while (0)
 
 void
 ndjson_enlarge(NdjsonBuffer *buffer, size_t size)
@@ -104,9 +92,8 @@ check_line(const char *bytes, size_t len)
 	NdjsonValue key;
 	NdjsonValue value;
 	NdjsonResult result = NDJSON_ERROR;
-	char	   *line = malloc(len ? len : 1);	/* its own block, to see reads beyond it */
+	char	   *line = own_block(bytes, len);
 
-	memcpy(line, bytes, len);
 	(void) ndjson_is_blank(line, len);
 	if (ndjson_open(&reader, line, len))
 		while ((result = ndjson_next(&reader, &key, &value)) == NDJSON_PAIR)
@@ -222,17 +209,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #else
 
-static uint64_t state = 88172645463325252u;
-
-static uint32_t
-draw(uint32_t below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t) (state >> 11) % below;
-}
-
 /* Lines to change at random, so that the grammar's corners are met. */
 static const char *const seeds[] = {
 	"{}",
@@ -248,63 +224,29 @@ static const char *const pieces[] = {
 	"\x01", "\xC3\xBC", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\"", "plain text of some length",
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 int
 main(int argc, char **argv)
 {
 	long		rounds = argc > 1 ? atol(argv[1]) : 100000;
 	long		lines = 0;
-	unsigned char bytes[1024];
+	char		bytes[1024];
 
 	for (size_t i = 0; i < COUNT(seeds); i++)
 		MUST(check_line(seeds[i], strlen(seeds[i])));
 
 	for (long i = 0; i < rounds; i++)
 	{
+		const char *seed = seeds[i % COUNT(seeds)];
 		size_t		len;
 
-		/* a line with a few changed, lost or repeated bytes */
-		len = strlen(seeds[i % COUNT(seeds)]);
-		memcpy(bytes, seeds[i % COUNT(seeds)], len);
-		for (uint32_t n = draw(4); n > 0 && len > 0; n--)
-		{
-			size_t		at = draw(len);
-			size_t		many = 1 + draw(len - at);
+		model_round = i;
+		memcpy(bytes, seed, strlen(seed));
+		len = mutate(bytes, strlen(seed), sizeof(bytes), "{}[]\",:\\u0-.eE \t");
+		lines += check_line(bytes, len);
 
-			switch (draw(3))
-			{
-				case 0:
-					bytes[at] = draw(2) ? draw(256) : (unsigned char) "{}[]\",:\\u0-.eE \t"[draw(16)];
-					break;
-				case 1:
-					memmove(bytes + at, bytes + at + many, len - at - many);
-					len -= many;
-					break;
-				default:
-					if (len + many > sizeof(bytes))
-						break;
-					memmove(bytes + at + many, bytes + at, len - at);
-					len += many;
-			}
-		}
-		lines += check_line((char *) bytes, len);
-
-		/* bytes of any kind */
-		len = 0;
-		for (uint32_t n = draw(12); n > 0; n--)
-		{
-			const char *piece = pieces[draw(COUNT(pieces))];
-
-			if (draw(3) == 0)
-				bytes[len++] = draw(256);
-			else
-			{
-				memcpy(bytes + len, piece, strlen(piece));
-				len += strlen(piece);
-			}
-		}
-		check_bytes(bytes, len);
+		/* bytes of any kind, such as they are often made of here */
+		len = assemble(bytes, sizeof(bytes), pieces, COUNT(pieces), 12);
+		check_bytes((unsigned char *) bytes, len);
 	}
 	printf("%ld rounds, %ld of the changed lines were good\n", rounds, lines);
 	return 0;

@@ -191,7 +191,7 @@ like($report, qr/^Progress   .* \d+%$/m, 'how far it is');
 like($report, qr/^Logs       13: 1 error, 12 info$/m, 'counts');
 like($report, qr/^  \S+ 1\/4 extract  Read the source  completed in \S+, 8 logs\n {6}input   \{"argv": \["curl", "x"\]\}\n {6}output  line 3\n {14}line 4\n {14}line 5\n {6}result  \{"rows": 1000\}$/m,
 	'a step with input, last lines of output, result, duration and outcome') or diag($report);
-like($report, qr/^  \S+ 2\/4 load  failed after .*\n {6}error   disk full\n  \S+ 2\/4 load#2  running for \S+$/m, 'attempts apart') or diag($report);
+like($report, qr/^  \S+ 2\/4 load  failed after .*\n {6}error   disk full\n  \S+ 2\/4 load#2  running for .+, 3 logs in all attempts$/m, 'attempts apart') or diag($report);
 like($report, qr/^    cleanup  1 log$/m, 'a step without events');
 like($report, qr/^Last error\n  \S+ load: disk full\n    load\.c:42\n    main\.c:7$/m, 'the last error with its stack trace');
 like($report, qr/^Milestones\n  \S+  Your import has started$/m, 'milestones');

@@ -1,7 +1,8 @@
 # What "wflog run" and "wflog ingest" are made of, without a server: their
-# readers on random input (test/fuzz/capture.c), and the spool of a wrapper
-# that is killed at any byte of any write (test/client/spool.c), both under the
-# address and undefined-behaviour sanitizers.
+# readers on known input (test/client/capture.c) and on random input
+# (test/fuzz/capture.c), and the spool of a wrapper that is killed at any byte
+# of any write (test/client/spool.c), all under the address and
+# undefined-behaviour sanitizers.
 use strict;
 use warnings FATAL => 'all';
 
@@ -16,7 +17,7 @@ my $dir = tempdir(CLEANUP => 1);
 sub build
 {
 	my ($program, @command) = @_;
-	my $line = "$cc -g -O1 -D_GNU_SOURCE -Isrc/client -Isrc -o $dir/$program @command";
+	my $line = "$cc -g -O1 -D_GNU_SOURCE -Isrc/client -Isrc -Itest/fuzz -o $dir/$program @command";
 	my $sanitized =
 	  system("$line -fsanitize=address,undefined -fno-sanitize-recover=all 2>/dev/null") == 0;
 
@@ -29,14 +30,21 @@ sub sources
 	return map { "src/client/$_.c" } @_;
 }
 
-plan skip_all => "no working C compiler ($cc)"
-  unless build(
-	'model', 'test/fuzz/capture.c',
+my @readers = (
 	sources(qw(lines redact structured csv columns convert encode buffer)),
 	'src/ndjson.c', 'src/ndjson_string.c');
 
+plan skip_all => "no working C compiler ($cc)"
+  unless build('readers', 'test/client/capture.c', @readers);
+
+my $output = `$dir/readers 2>&1`;
+is($?, 0, 'the readers read what is known as it should be read')
+  or diag(join '', grep { /^not ok|^#|ERROR|error/ } split /^/, $output);
+like($output, qr/^1\.\.\d+$/m, 'all of it was read');
+
+ok(build('model', 'test/fuzz/capture.c', @readers), 'the model is built');
 my $rounds = $ENV{WFLOG_FUZZ_ROUNDS} || 20_000;
-my $output = `$dir/model $rounds 2>&1`;
+$output = `$dir/model $rounds 2>&1`;
 is($?, 0, 'whatever is printed keeps the rules') or diag($output);
 like($output, qr/^$rounds rounds/, 'all rounds were run');
 
