@@ -305,7 +305,9 @@ fold_key(Fold *fold, const ExecutionKey *key)
 		folding.seen = xact_set_empty();
 		folding.parts = NIL;
 		folding.gone = NIL;
-		rollup_delete_all(key->hash, fold->snapshot);
+		/* rows without a head are left over from when all was declared void */
+		if (folding.has_head || rollup_has_rows(key->hash, fold->snapshot))
+			rollup_delete_all(key->hash, fold->snapshot);
 	}
 	complete = add_logs(fold, &folding);
 

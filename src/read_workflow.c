@@ -13,186 +13,16 @@
 #include "common/int.h"
 #include "execution_json.h"
 #include "json.h"
-#include "mb/pg_wchar.h"
+#include "read_workflow.h"
 #include "reader.h"
 #include "totals.h"
-#include "utils/float.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/memutils.h"
+#include "utils/float.h"
 
 PG_FUNCTION_INFO_V1(wflog_workflow_summary);
 
-#define MAX_BUCKETS 10000
 #define MAX_BUCKET (36500 * USECS_PER_DAY)
 #define TOP_ERRORS 10
-#define MAX_ERROR_TEXTS 10000	/* told apart; the rest is counted as others */
-#define ERROR_TEXT_BYTES 200	/* by which they are told apart */
-
-/* What falls into one bucket of time. */
-typedef struct Bucket
-{
-	int64		number;			/* key: bucket lengths since 2000-01-01 UTC */
-	int64		executions;
-	int64		succeeded;
-	int64		failed;
-	int64		levels[LEVEL_COUNT];
-} Bucket;
-
-/* One error message and how often it was logged. */
-typedef struct ErrorText
-{
-	char		text[ERROR_TEXT_BYTES + 1]; /* key */
-	int64		count;
-	TimestampTz last;
-} ErrorText;
-
-typedef struct WorkflowTotals
-{
-	MemoryContext context;
-	LogFilter  *filter;			/* the time span */
-	int64		bucket;			/* microseconds, 0 without a series */
-	int64		executions;
-	int64		by_status[STATUS_COUNT];
-	int64		with_logs;
-	int64		logs;
-	int64		counted_logs;	/* of the executions that count */
-	int64		levels[LEVEL_COUNT];
-	int64		error_events[EVENT_TYPE_COUNT];
-	HTAB	   *errors;
-	int64		other_errors;
-	int			durations;
-	int			duration_room;
-	double	   *seconds;		/* of ended executions */
-	HTAB	   *buckets;
-	int64		execution_logs; /* of the execution at hand */
-} WorkflowTotals;
-
-/* The bucket a time falls into. */
-static Bucket *
-bucket_at(WorkflowTotals *totals, TimestampTz time)
-{
-	int64		number = time / totals->bucket - (time % totals->bucket < 0 ? 1 : 0);
-	bool		found;
-	Bucket	   *bucket = hash_search(totals->buckets, &number, HASH_ENTER, &found);
-
-	if (!found)
-	{
-		memset(bucket, 0, sizeof(*bucket));
-		bucket->number = number;
-		if (hash_get_num_entries(totals->buckets) > MAX_BUCKETS)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the series would have more than %d buckets", MAX_BUCKETS),
-					 errhint("Choose a longer bucket or a shorter time span.")));
-	}
-	return bucket;
-}
-
-/* Count an error by its message. */
-static void
-add_error(WorkflowTotals *totals, TupleTableSlot *slot, TimestampTz at)
-{
-	char		key[ERROR_TEXT_BYTES + 1] = {0};
-	bool		isnull;
-	Datum		value = slot_getattr(slot, Anum_log_message, &isnull);
-	text	   *message = DatumGetTextPP(value);
-	ErrorText  *error;
-	bool		found;
-
-	memcpy(key, VARDATA_ANY(message),
-		   pg_mbcliplen(VARDATA_ANY(message), VARSIZE_ANY_EXHDR(message), ERROR_TEXT_BYTES));
-	error = hash_search(totals->errors, key,
-						hash_get_num_entries(totals->errors) < MAX_ERROR_TEXTS ? HASH_ENTER : HASH_FIND,
-						&found);
-	if (error == NULL)
-		totals->other_errors++;
-	else
-	{
-		if (!found)
-		{
-			error->count = 0;
-			error->last = at;
-		}
-		error->count++;
-		error->last = Max(error->last, at);
-	}
-	if ((Pointer) message != DatumGetPointer(value))
-		pfree(message);
-}
-
-/* Add a log; a LogVisitor. */
-static void
-add_log(TupleTableSlot *slot, void *arg)
-{
-	WorkflowTotals *totals = arg;
-	bool		isnull;
-	int			level;
-	TimestampTz at;
-
-	slot_getsomeattrs(slot, Anum_log_created_at);
-	level = wflog_enum_value(WFLOG_LEVEL_ENUM,
-							 DatumGetObjectId(slot_getattr(slot, Anum_log_level, &isnull)));
-	at = DatumGetTimestampTz(slot_getattr(slot, Anum_log_created_at, &isnull));
-	totals->execution_logs++;
-	totals->levels[level]++;
-	if (totals->bucket > 0)
-		bucket_at(totals, at)->levels[level]++;
-	if (level >= LEVEL_ERROR)
-	{
-		Oid			type = DatumGetObjectId(slot_getattr(slot, Anum_log_event_type, &isnull));
-
-		totals->error_events[wflog_enum_value(WFLOG_EVENT_TYPE_ENUM, type)]++;
-		add_error(totals, slot, at);
-	}
-}
-
-/* Remember how long an execution took. */
-static void
-add_duration(WorkflowTotals *totals, double seconds)
-{
-	if (totals->durations == totals->duration_room)
-	{
-		totals->duration_room = totals->duration_room ? totals->duration_room * 2 : 64;
-		totals->seconds = totals->seconds ?
-			repalloc_huge(totals->seconds, sizeof(double) * totals->duration_room) :
-			MemoryContextAlloc(totals->context, sizeof(double) * totals->duration_room);
-	}
-	totals->seconds[totals->durations++] = seconds;
-}
-
-/* Add an execution and its logs; an ExecutionVisitor. */
-static void
-add_execution(const WflogExecution *execution, void *arg)
-{
-	WorkflowTotals *totals = arg;
-	ExecutionKey key = execution_key(execution->execution_id, strlen(execution->execution_id));
-
-	totals->execution_logs = 0;
-	log_visit_all(&key, totals->filter, add_log, totals);
-	totals->logs += totals->execution_logs;
-	if (execution->created_at < totals->filter->start_time ||
-		execution->created_at > totals->filter->end_time)
-		return;
-
-	totals->executions++;
-	totals->by_status[execution->status]++;
-	totals->counted_logs += totals->execution_logs;
-	if (totals->execution_logs > 0)
-		totals->with_logs++;
-	if (execution->has_start_time && execution->has_end_time)
-		add_duration(totals, (execution->end_time - execution->start_time) / (double) USECS_PER_SEC);
-	if (totals->bucket > 0)
-	{
-		Bucket	   *bucket = bucket_at(totals, execution->created_at);
-
-		bucket->executions++;
-		if (execution->status == STATUS_SUCCESS)
-			bucket->succeeded++;
-		if (execution->status == STATUS_FAILED)
-			bucket->failed++;
-	}
-}
 
 static int
 compare_doubles(const void *a, const void *b)
@@ -362,52 +192,35 @@ write_bound(StringInfo buf, TimestampTz time)
 		json_time(buf, time);
 }
 
-static HTAB *
-make_table(const char *name, Size key_size, Size entry_size, int flags, MemoryContext context)
-{
-	HASHCTL		control = {0};
-
-	control.keysize = key_size;
-	control.entrysize = entry_size;
-	control.hcxt = context;
-	return hash_create(name, 64, &control, HASH_ELEM | HASH_CONTEXT | flags);
-}
-
 /* SQL: wflog.workflow_summary() */
 Datum
 wflog_workflow_summary(PG_FUNCTION_ARGS)
 {
 	char	   *workflow_id = require_workflow(fcinfo, 0);
-	WorkflowTotals totals = {0};
+	LogFilter  *span = log_filter_all();
+	WorkflowTotals totals;
 	StringInfoData buf;
 	const char *comma = "";
 
-	totals.filter = log_filter_all();
 	if (!PG_ARGISNULL(1))
-		totals.filter->start_time = PG_GETARG_TIMESTAMPTZ(1);
+		span->start_time = PG_GETARG_TIMESTAMPTZ(1);
 	if (!PG_ARGISNULL(2))
-		totals.filter->end_time = PG_GETARG_TIMESTAMPTZ(2);
-	if (totals.filter->start_time > totals.filter->end_time)
+		span->end_time = PG_GETARG_TIMESTAMPTZ(2);
+	if (span->start_time > span->end_time)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("since %s is after until %s",
-						time_text(totals.filter->start_time), time_text(totals.filter->end_time))));
-	totals.bucket = bucket_arg(fcinfo, 3);
-	totals.context = CurrentMemoryContext;
-	totals.errors = make_table("wflog errors", ERROR_TEXT_BYTES + 1, sizeof(ErrorText), HASH_STRINGS,
-							   CurrentMemoryContext);
-	if (totals.bucket > 0)
-		totals.buckets = make_table("wflog buckets", sizeof(int64), sizeof(Bucket), HASH_BLOBS,
-									CurrentMemoryContext);
-	visit_executions(workflow_id, add_execution, &totals);
+						time_text(span->start_time), time_text(span->end_time))));
+	workflow_totals_init(&totals, span, bucket_arg(fcinfo, 3));
+	workflow_totals_add(&totals, workflow_id);
 
 	json_begin(&buf);
 	json_literal(&buf, "{\"workflow_id\":");
 	json_cstring(&buf, workflow_id);
 	json_literal(&buf, ",\"since\":");
-	write_bound(&buf, totals.filter->start_time);
+	write_bound(&buf, span->start_time);
 	json_literal(&buf, ",\"until\":");
-	write_bound(&buf, totals.filter->end_time);
+	write_bound(&buf, span->end_time);
 	appendStringInfo(&buf, ",\"executions\":{\"total\":" INT64_FORMAT ",\"by_status\":{",
 					 totals.executions);
 	for (int i = 0; i < STATUS_COUNT; i++)

@@ -42,6 +42,7 @@ typedef struct RollupRow
 extern bool rollup_find_head(const ExecutionKey *key, Snapshot snapshot, XactSet *seen);
 extern text *rollup_id_of_hash(int64 hash, Snapshot snapshot);
 extern bool rollup_is_marked(int64 hash, Snapshot snapshot);
+extern bool rollup_has_rows(int64 hash, Snapshot snapshot);
 /* What these return lies in the scan's slot. */
 extern bool rollup_next_row(HashScan *scan, const ExecutionKey *key, RollupRow *row);
 extern struct varlena *rollup_next_chunk(HashScan *scan, const ExecutionKey *key,
@@ -91,6 +92,8 @@ typedef struct Rollup
 extern Rollup *rollup_begin(const ExecutionKey *key);
 extern void rollup_end(Rollup *rollup);
 extern void rollup_totals(Rollup *rollup, const ExecutionKey *key, LogTotals *totals);
+extern bool rollup_visit_rest(const Rollup *rollup, const ExecutionKey *key, LogVisitor visit,
+							  void *arg, int64 limit);
 extern int64 rollup_count(Rollup *rollup, const ExecutionKey *key, const LogFilter *filter);
 extern void rollup_find_leaves(Rollup *rollup, ExecutionKey *key);
 extern void json_milestones(StringInfo buf, Rollup *rollup, const ExecutionKey *key,
@@ -99,8 +102,31 @@ extern void json_milestones(StringInfo buf, Rollup *rollup, const ExecutionKey *
 extern void execution_find_leaves(ExecutionKey *key);
 extern int64 execution_count(const ExecutionKey *key, const LogFilter *filter);
 
-/* ---- rollup_leaves.c: which leaves can be relied on ---- */
+/* ---- rollup_days.c: by the day ---- */
 
+/* What a visitor has made of a day's counts. */
+typedef enum DayShare
+{
+	DAY_DONE,					/* that is all */
+	DAY_ERRORS,					/* its errors are to be visited besides */
+	DAY_LOGS					/* all its logs are, as the counts do not tell */
+} DayShare;
+
+/* Is given what is rolled up of a day in a leaf. */
+typedef DayShare (*DayVisitor) (const LogCounts *counts, void *arg);
+
+typedef struct RollupVisitors
+{
+	DayVisitor	day;
+	LogVisitor	error;
+	LogVisitor	log;
+	void	   *arg;
+} RollupVisitors;
+
+extern void rollup_visit(const Rollup *rollup, const ExecutionKey *key,
+						 const RollupVisitors *visitors, const LogFilter *span);
+
+/* ---- rollup_leaves.c: which leaves can be relied on ---- */
 
 extern bool rollup_row_is_valid(Leaf *leaf, const RollupRow *row);
 extern bool rollup_leaf_is_missing(LeafSet *set);

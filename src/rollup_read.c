@@ -173,8 +173,9 @@ leaves_of_share(const Rollup *rollup, LeafShare share, int only)
  * Visit the logs that are not rolled up, up to a limit; beyond that, returns
  * false.
  */
-static bool
-visit_rest(const Rollup *rollup, const ExecutionKey *key, LogVisitor visit, void *arg, int64 limit)
+bool
+rollup_visit_rest(const Rollup *rollup, const ExecutionKey *key, LogVisitor visit, void *arg,
+				  int64 limit)
 {
 	LeafSet    *set = leaves_of_share(rollup, SHARE_REST, -1);
 	StreamScan *scan;
@@ -226,7 +227,7 @@ rollup_totals(Rollup *rollup, const ExecutionKey *key, LogTotals *totals)
 		return;
 	}
 	add_parts(rollup, totals);
-	(void) visit_rest(rollup, key, totals_add_log, totals, PG_INT64_MAX);
+	(void) rollup_visit_rest(rollup, key, totals_add_log, totals, PG_INT64_MAX);
 }
 
 /* How many of the logs counted pass a filter; -1 if the counts do not tell. */
@@ -267,7 +268,7 @@ rollup_count(Rollup *rollup, const ExecutionKey *key, const LogFilter *filter)
 	if (!rollup->usable || count_of_filter(&totals.counts, filter) < 0)
 		return log_count(key, filter);
 	add_parts(rollup, &totals);
-	if (!visit_rest(rollup, key, totals_add_log, &totals, TOO_MANY_ROWS))
+	if (!rollup_visit_rest(rollup, key, totals_add_log, &totals, TOO_MANY_ROWS))
 		return log_count(key, filter);
 	return count_of_filter(&totals.counts, filter);
 }

@@ -156,17 +156,34 @@ rollup_id_of_hash(int64 hash, Snapshot snapshot)
 	return id;
 }
 
+/* Does a table have a row with that hash? */
+static bool
+has_hash(WflogTable table, int64 hash, Snapshot snapshot)
+{
+	HashScan	scan;
+	bool		found;
+
+	hash_scan_begin(&scan, table, hash, InvalidOid, snapshot);
+	found = hash_scan_next(&scan, ForwardScanDirection);
+	hash_scan_end(&scan);
+	return found;
+}
+
 /* Has somebody changed or deleted logs since they were rolled up? */
 bool
 rollup_is_marked(int64 hash, Snapshot snapshot)
 {
-	HashScan	scan;
-	bool		marked;
+	return has_hash(WFLOG_ROLLUP_MARKS, hash, snapshot);
+}
 
-	hash_scan_begin(&scan, WFLOG_ROLLUP_MARKS, hash, InvalidOid, snapshot);
-	marked = hash_scan_next(&scan, ForwardScanDirection);
-	hash_scan_end(&scan);
-	return marked;
+/*
+ * Is anything rolled up of an execution with that hash, whether it has a head
+ * or not?  Its milestones are never without such a row.
+ */
+bool
+rollup_has_rows(int64 hash, Snapshot snapshot)
+{
+	return has_hash(WFLOG_ROLLUPS, hash, snapshot);
 }
 
 /* Read the next row of rollups that is the execution's; false if there is none. */

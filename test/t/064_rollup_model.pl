@@ -83,6 +83,43 @@ BEGIN
 	RETURN 'ok';
 END $$;
 
+-- The same of the workflow of them all, in a time span and by buckets.
+CREATE FUNCTION model.check_workflow(since timestamptz, until timestamptz, bucket interval)
+RETURNS text LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	summary jsonb := wflog.workflow_summary('model', since, until, bucket)::jsonb;
+	said jsonb;
+	counted jsonb;
+BEGIN
+	WITH logs AS MATERIALIZED (
+		SELECT l.*, date_bin(bucket, l.created_at, '2000-01-01Z') AS start
+		FROM wflog.workflow_execution_logs l JOIN wflog.workflow_executions USING (execution_id)
+		WHERE workflow_id = 'model' AND l.created_at BETWEEN since AND until),
+	levels AS (SELECT start, lower(level::text) AS level, count(*) AS n FROM logs GROUP BY 1, 2),
+	texts AS (SELECT message, count(*) AS n, max(created_at) AS last FROM logs WHERE level >= 'ERROR' GROUP BY 1)
+	SELECT jsonb_build_object('total', (SELECT count(*) FROM logs),
+		'levels', (SELECT jsonb_object_agg(level, n) FROM (SELECT level, sum(n) AS n FROM levels GROUP BY 1) x),
+		'error_types', (SELECT jsonb_object_agg(event_type, n) FROM (SELECT event_type, count(*) AS n
+			FROM logs WHERE level >= 'ERROR' GROUP BY 1) x),
+		'messages', (SELECT jsonb_agg(m ORDER BY o) FROM (SELECT message AS m,
+			row_number() OVER (ORDER BY n DESC, last DESC, message) AS o FROM texts) x WHERE o <= 10),
+		'series', (SELECT jsonb_object_agg(to_char(start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || level, n)
+			FROM levels))
+	INTO counted;
+	said := jsonb_build_object('total', summary #> '{logs,total}',
+		'levels', nullif(summary #> '{logs,log_levels}', '{}'),
+		'error_types', nullif(summary #> '{errors,event_types}', '{}'),
+		'messages', (SELECT jsonb_agg(m->'message' ORDER BY o)
+			FROM jsonb_array_elements(summary #> '{errors,most_frequent}') WITH ORDINALITY AS a(m, o)),
+		'series', (SELECT jsonb_object_agg(to_char((b->>'start')::timestamptz AT TIME ZONE 'UTC',
+				'YYYY-MM-DD HH24:MI:SS') || level, n)
+			FROM jsonb_array_elements(summary->'series') b, jsonb_each(b->'log_levels') AS l(level, n)));
+	IF said <> counted THEN
+		RAISE EXCEPTION 'workflow_summary(%, %, %): said % counted %', since, until, bucket, said, counted;
+	END IF;
+	RETURN 'ok';
+END $$;
+
 -- The days that have leaves, oldest first.
 CREATE FUNCTION model.leaf(n int) RETURNS text LANGUAGE sql AS $$
 	SELECT inhrelid::regclass::text FROM pg_inherits
@@ -126,6 +163,16 @@ sub where_logs
 	return "execution_id = '" . pick(@executions) . "' AND message ~ '" . between(0, 9) . between(0, 9) . "\$'";
 }
 
+# Whole days and parts of them.
+sub span
+{
+	my $from = between(0, 7);
+	my $since = pick("now() - interval '$from days " . between(0, 86399) . " seconds'", "date_trunc('day', now()) - interval '$from days'");
+	return "$since, greatest($since, " . pick('clock_timestamp()', "now() - interval '1 day' * " . rand($from),
+		"date_trunc('day', now()) - interval '1 microsecond'") . ')' if rand() < 0.5;
+	return "$since, $since + interval '" . between(0, 200) . " hours'";
+}
+
 my @open = (0) x ($session_count + 1);    # 1: in a transaction
 my @prepared;
 my $prepared_number = 0;
@@ -139,7 +186,9 @@ sub step
 	my $what = rand();
 
 	return $run->(insert_logs(rand() < 0.1 ? between(50, 150) : between(1, 6))) if $what < 0.30;
-	return $ask->("SELECT model.check('" . pick(@executions) . "')") if $what < 0.55;
+	return $ask->("SELECT model.check('" . pick(@executions) . "')") if $what < 0.49;
+	return $ask->('SELECT model.check_workflow(' . span() . ", '" . pick('30 days', '36 hours', '1 day', '1 hour', '7 minutes') . "')")
+	  if $what < 0.55;
 	if ($what < 0.68)
 	{
 		if (!$open[$s])
@@ -224,6 +273,9 @@ if (!$failed)
 	$node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for @prepared;
 	is($node->safe_psql('postgres', "SELECT DISTINCT model.check(e) FROM unnest(ARRAY['" . join("', '", @executions) . "']) e"),
 		'ok', 'and at the end');
+	is($node->safe_psql('postgres', "SELECT DISTINCT model.check_workflow(now() - s * interval '1 hour', now(), b::interval) "
+			  . "FROM generate_series(1, 200, 9) s, unnest(ARRAY['1 hour', '1 day', '30 days']) b"),
+		'ok', 'of the workflow too');
 	$node->poll_query_until('postgres', "SELECT count(*) = " . scalar(@executions) . " FROM wflog.rollup_heads, "
 		  . "LATERAL (SELECT wflog.summary(execution_id)) s")
 	  or $node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM wflog.rollup_heads');
