@@ -44,6 +44,8 @@ sub measure_pages
 	my $n = 'bench.eid(:n)';
 	my %common = (transactions => $report->{quick} ? 50 : 200);
 
+	$data->fold(map { 'bench.eid(' . 10 * $_ . ')' } 0 .. 19);
+
 	for my $user ('postgres', 'bench_user')
 	{
 		my $who = $user eq 'postgres' ? 'as owner' : 'under RLS';
@@ -84,6 +86,7 @@ sub measure_giant
 	my ($middle_time, $middle_id) = split /\t/, $cluster->sql(
 		"SELECT created_at, id FROM s1.workflow_execution_logs WHERE execution_id = '$giant'"
 		. " ORDER BY created_at, id LIMIT 1 OFFSET " . int($logs / 2));
+	$data->fold("'$giant'");
 	my $cursor = $cluster->sql("SELECT wflog.logs_json('$giant', 1, " . int($logs / 2)
 		  . ", with_total => false) #>> '{pagination,next_cursor}'");
 	my $wflog_keyset = { e => $giant, cursor => $cursor };

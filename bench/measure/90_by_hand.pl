@@ -19,6 +19,7 @@ sub measure_by_hand
 	$cluster->sql('CREATE INDEX IF NOT EXISTS by_hand ON s1.workflow_execution_logs (execution_id, created_at);'
 		  . ' DROP INDEX IF EXISTS s1.idx_execution_logs_created_at');
 	$data->settle;
+	$data->fold(map { 'bench.eid(' . 10 * $_ . ')' } 0 .. 19);
 	for my $user ('postgres', 'bench_user')
 	{
 		my $who = $user eq 'postgres' ? 'as owner' : 'under RLS';

@@ -90,8 +90,6 @@ sub start
 	$self->{running} = 1;
 	$self->{owner_pid} = $$;
 	($self->{postmaster}) = slurp("$self->{pgdata}/postmaster.pid") =~ /^(\d+)/;
-	sleep 1;
-	$self->{idle_children} = $self->children;
 	return;
 }
 
@@ -217,6 +215,17 @@ sub children
 	return scalar split q{ }, slurp("/proc/$self->{postmaster}/task/$self->{postmaster}/children");
 }
 
+# Count the processes that are there when nobody is connected.
+sub count_idle
+{
+	my ($self) = @_;
+
+	$self->quiesce;
+	sleep 1;
+	$self->{idle_children} = $self->children;
+	return;
+}
+
 # CPU seconds of all backends that have ended, as the postmaster counts them;
 # waits until it has seen the end of every session.
 sub ended_cpu
@@ -232,6 +241,53 @@ sub ended_cpu
 	$stat =~ s/.*\) //s;
 	my @field = split q{ }, $stat;
 	return ($field[13] + $field[14]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# Wait until wflog's processes have notified and folded all that was written, so
+# that what one side has left to them does not take the other's time.
+sub quiesce
+{
+	my ($self) = @_;
+	my $end = time + 900;
+	my $idle = $self->{held} ? 2 : 0;
+
+	while ($idle < 2)
+	{
+		my $left = $self->sql('SELECT queue_depth + fold_hints + (fold_lag IS NOT NULL)::int FROM wflog.stat');
+		$idle = $left eq '0' || $left eq '' ? $idle + 1 : 0;
+		die "wflog does not come to rest: $left\n" if time > $end;
+		select undef, undef, undef, 0.1;
+	}
+	return;
+}
+
+# The process of a kind that works for the database, such as 'keeper'.
+sub pid_of
+{
+	my ($self, $kind) = @_;
+	return $self->sql("SELECT ${kind}_pid FROM wflog.stat");
+}
+
+# Run code while the keeper does nothing.
+sub without_keeper
+{
+	my ($self, $code) = @_;
+	my $keeper = $self->pid_of('keeper');
+
+	kill 'STOP', $keeper or die "cannot stop process $keeper: $!\n";
+	local $self->{held} = 1;
+	my $done = eval { $code->(); 1 };
+	my $error = $@;
+	kill 'CONT', $keeper;
+	die $error unless $done;
+	return;
+}
+
+# CPU seconds that a process has used.
+sub cpu_of
+{
+	my ($pid) = @_;
+	return (split q{ }, slurp("/proc/$pid/schedstat"))[0] / 1e9;
 }
 
 # Run a pgbench script.  Options: clients, transactions (each client's) or

@@ -30,7 +30,7 @@ sub new
 	$self->{complete} = int(($self->{rows} - $self->{giant}) / 57_600) * 64;
 	$self->{executions} = $self->{complete} + 64;
 	$self->{thousand} = 16;                # executions of exactly 1,000 logs
-	$self->{next_execution} = time;        # a later run with --reuse begins beyond
+	$self->{next_execution} = int(time);        # a later run with --reuse begins beyond
 	return $self;
 }
 
@@ -61,6 +61,8 @@ sub build
 	unlink @$generated;
 	printf "  loaded after %.0f s\n", time - $start;
 	$self->add_thousands;
+	$cluster->quiesce;
+	printf "  folded after %.0f s\n", time - $start;
 	$self->settle;
 	printf "  ready after %.0f s\n", time - $start;
 	return;
@@ -155,6 +157,8 @@ sub settle
 	$self->{cluster}->parallel(
 		sub { $self->{cluster}->sql("VACUUM ANALYZE $leaves; ANALYZE wflog.workflow_execution_logs") },
 		sub { $self->{cluster}->sql('VACUUM ANALYZE s1.workflow_execution_logs') });
+	$self->{cluster}->sql('VACUUM ANALYZE wflog.rollup_heads, wflog.rollups, wflog.rollup_milestones,'
+		  . ' wflog.rollup_marks, wflog.rollup_leaves');
 	$self->{cluster}->sql('VACUUM ANALYZE s1.workflows, s1.workflow_executions,'
 		  . ' wflog.workflows, wflog.workflow_executions; CHECKPOINT');
 	return;
@@ -169,6 +173,16 @@ sub today_file
 	$self->{cluster}->sql("COPY (SELECT * FROM bench.today(0, $self->{copy}, $self->{next_execution})) TO '$file'");
 	$self->{next_execution} += 100_000;
 	return $file;
+}
+
+# Have executions folded that were not: their readers ask for it.
+sub fold
+{
+	my ($self, @executions) = @_;
+
+	$self->{cluster}->sql("SELECT length(wflog.summary($_)::text)") for @executions;
+	$self->{cluster}->quiesce;
+	return;
 }
 
 sub giant { return $_[0]{cluster}->sql('SELECT bench.eid(-1)') }

@@ -78,7 +78,11 @@ sub interleave
 	for my $repetition (0 .. $repetitions - 1)
 	{
 		my @order = $repetition % 2 ? reverse 0 .. $#sides : 0 .. $#sides;
-		push @{ $values[$_] }, $sides[$_]->($repetition) for @order;
+		for my $side (@order)
+		{
+			$self->{cluster}->quiesce;
+			push @{ $values[$side] }, $sides[$side]->($repetition);
+		}
 	}
 	return @values;
 }
