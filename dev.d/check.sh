@@ -64,11 +64,12 @@ check_here()
 		check_build "$dir/$compiler" CC="$compiler" COPT=-Werror
 	done
 
-	# The build that gcov watches serves for all the tests.
+	# The build that gcov watches serves for all the tests. In it they can make
+	# things go wrong (src/fault.c).
 	say "build with gcov"
-	check_build "$dir/gcov" COVERAGE=1
+	check_build "$dir/gcov" COVERAGE=1 FAULTS=1
 	if as_user test -e "$dir/gcov/wflog.so"; then
-		private_make "$dir/gcov" "$pg_config" -s COVERAGE=1 install 9>&-
+		private_make "$dir/gcov" "$pg_config" -s COVERAGE=1 FAULTS=1 install 9>&-
 		check_regress "$dir/gcov" regress "pg_regress"
 		check_regress "$dir/gcov" isolation "isolation"
 		check_tap "$dir/gcov"

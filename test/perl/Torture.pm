@@ -67,7 +67,7 @@ sub build
 
 # A server that is ready, and the client running on it.  Options: seed,
 # program, writers, subscribers, executions, think, queue_size, preload,
-# patience, sabotage, conf, faults (instead of random ones), only (mischief).
+# patience, sabotage, conf, faults (a list, or random), only (mischief).
 sub new
 {
 	my ($class, %options) = @_;
@@ -102,10 +102,13 @@ CONF
 	$node->append_conf('postgresql.conf', $self->{conf}) if $self->{conf};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION wflog; CALL wflog.maintain()');
-	if ($self->{preload} && $node->safe_psql('postgres', "SELECT count(*) FROM pg_settings WHERE name = 'wflog.fault'") > 0)
+	if ($self->{faults})
 	{
-		$mischief{other_faults}{weight} = $self->{faults} ? 0 : 4;
-		$self->set_faults($self->{faults} // $self->random_faults);
+		my $random = $self->{faults} eq 'random';
+		die "faults need a build with FAULTS=1\n"
+		  if $node->safe_psql('postgres', "SELECT count(*) FROM pg_settings WHERE name = 'wflog.fault'") == 0;
+		$mischief{other_faults}{weight} = $random ? 4 : 0;
+		$self->set_faults($random ? $self->random_faults : $self->{faults});
 	}
 	$node->safe_psql('postgres', 'CREATE ROLE torture_gateway LOGIN IN ROLE wflog_gateway, wflog_reader');
 	$self->{channels} = $self->{preload} && $node->safe_psql('postgres',

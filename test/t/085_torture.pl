@@ -7,7 +7,7 @@
 #   WFLOG_TEST_WRITERS   8 to 32; 8
 #   WFLOG_TEST_SUBSCRIBERS   12
 #   WFLOG_TEST_MISCHIEF  which kinds, of those in test/perl/Torture.pm; all
-#   WFLOG_TEST_FAULTS    in a build with FAULTS=1: what wflog.fault is; at random
+#   WFLOG_TEST_FAULTS    in a build with FAULTS=1: what wflog.fault is, or random; nothing
 
 use strict;
 use warnings;
