@@ -137,7 +137,6 @@ list_due(DatabaseSlot *slot, TimestampTz now)
 {
 	HASH_SEQ_STATUS sequence;
 	Pending    *entry;
-	TimestampTz oldest = 0;
 
 	due_count = due_done = 0;
 	next_due = 0;
@@ -146,8 +145,6 @@ list_due(DatabaseSlot *slot, TimestampTz now)
 	{
 		TimestampTz at = due_at(entry);
 
-		if (entry->since != 0 && (oldest == 0 || entry->since < oldest))
-			oldest = entry->since;
 		if (at == 0)
 		{
 			if (entry->not_before <= now)
@@ -158,8 +155,28 @@ list_due(DatabaseSlot *slot, TimestampTz now)
 		else if (next_due == 0 || at < next_due)
 			next_due = at;
 	}
+}
+
+/* Tell wflog.stat what waits to be folded. */
+static void
+report_waiting(DatabaseSlot *slot)
+{
+	HASH_SEQ_STATUS sequence;
+	Pending    *entry;
+	TimestampTz oldest = 0;
+	int			waiting = 0;
+
+	hash_seq_init(&sequence, pending);
+	while ((entry = hash_seq_search(&sequence)) != NULL)
+	{
+		if (entry->since != 0 && (oldest == 0 || entry->since < oldest))
+			oldest = entry->since;
+		if (due_at(entry) != 0)
+			waiting++;
+	}
 	SpinLockAcquire(&slot->stats.mutex);
 	slot->stats.oldest_unfolded = oldest;
+	slot->stats.unfolded = waiting;
 	SpinLockRelease(&slot->stats.mutex);
 }
 
@@ -197,6 +214,7 @@ fold_due(DatabaseSlot *slot)
 		due[i]->wanted = !complete[i];
 		due[i]->not_before = not_before[i];
 	}
+	report_waiting(slot);
 	SpinLockAcquire(&slot->stats.mutex);
 	slot->stats.folds += due_done;
 	slot->stats.rows_folded += rows;
@@ -237,6 +255,7 @@ wflog_fold_round(DatabaseSlot *slot)
 	}
 	take_hints(slot);
 	list_due(slot, now);
+	report_waiting(slot);
 	if (due_count == 0)
 		return false;
 

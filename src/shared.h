@@ -149,6 +149,7 @@ typedef struct SlotStats
 	uint64		folds;			/* executions folded */
 	uint64		rows_folded;
 	TimestampTz oldest_unfolded;	/* 0: none known of */
+	uint32		unfolded;		/* executions that the keeper knows to wait */
 	TimestampTz maintenance_started;
 	TimestampTz maintenance_ended;
 	TimestampTz maintenance_next;

@@ -252,11 +252,11 @@ fill_from_slot(DatabaseSlot *slot, Datum *values, bool *nulls)
 	LWLockAcquire(slot->fold_lock, LW_SHARED);
 	hints = slot->fold_head - slot->fold_tail;
 	LWLockRelease(slot->fold_lock);
-	set_count(values, nulls, STAT_FOLD_HINTS, hints);
 
 	SpinLockAcquire(&slot->stats.mutex);
 	memcpy(stats, &slot->stats, sizeof(SlotStats));
 	SpinLockRelease(&slot->stats.mutex);
+	set_count(values, nulls, STAT_FOLD_HINTS, hints + stats->unfolded);
 
 	set_count(values, nulls, STAT_BATCHES, stats->batches);
 	set_count(values, nulls, STAT_LOGS_NOTIFIED, stats->logs_notified);

@@ -253,7 +253,7 @@ sub quiesce
 
 	while ($idle < 2)
 	{
-		my $left = $self->sql('SELECT queue_depth + fold_hints + (fold_lag IS NOT NULL)::int FROM wflog.stat');
+		my $left = $self->sql('SELECT queue_depth + fold_hints FROM wflog.stat');
 		$idle = $left eq '0' || $left eq '' ? $idle + 1 : 0;
 		die "wflog does not come to rest: $left\n" if time > $end;
 		select undef, undef, undef, 0.1;
