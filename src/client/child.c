@@ -121,8 +121,9 @@ signals_begin(void)
 		sigaction(signals[i].number, &action, NULL);
 	}
 	sigaction(SIGCHLD, &action, NULL);
-	/* whoever reads our output may go */
+	/* whoever reads our output may go, and the spool may have a limit on files' sizes */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	return signal_pipe[0];
 }
 

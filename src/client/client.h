@@ -115,6 +115,7 @@ extern void connection_close(Connection *connection);
 
 /* ---- query.c: statements ---- */
 
+extern bool take_input(PGconn *pg);
 extern bool query_send(Connection *connection, const char *sql, int count,
 					   const char *const *values);
 extern PGresult *query_receive(Connection *connection);

@@ -278,7 +278,7 @@ make_spool(Run *run, const Setup *setup, const char *target)
 		warn("there can be no spool in %s: %s; what the database does not have in time is lost",
 			 directory ? directory : setup->spool_dir ? setup->spool_dir : "the usual place", problem);
 		run->spool = spool_create(NULL, NULL, buffer_text(&key), target, buffer_text(&execution),
-								  buffer_text(&node), Min(setup->spool_bytes, 64 * MEGABYTE));
+								  buffer_text(&node), Min(setup->spool_bytes, SPOOL_MEMORY_LIMIT));
 	}
 	if (run->spool == NULL)
 		fail(EXIT_WRAPPER, NULL, "could not make a spool: %s", strerror(errno));

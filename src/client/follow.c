@@ -528,7 +528,7 @@ follow(LogsJob *job)
 		if (wait_for(PQsocket(job->connection->pg), false,
 					 Max(next_check - milliseconds_now(), 0)) < 0)
 			check_interrupt();
-		if (!PQconsumeInput(job->connection->pg))
+		if (!take_input(job->connection->pg))
 			reconnect(job);
 	}
 }

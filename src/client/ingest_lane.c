@@ -247,7 +247,7 @@ lane_advance(Ingest *ingest, Lane *lane)
 
 	if (lane->batch == NULL)
 		return false;
-	if (!PQconsumeInput(pg) || PQflush(pg) < 0)
+	if (!take_input(pg) || PQflush(pg) < 0)
 	{
 		reconnect(ingest, lane, PQerrorMessage(pg));
 		return true;

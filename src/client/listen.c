@@ -50,7 +50,7 @@ notification_arrives(Connection *connection, const char *channel)
 			break;
 		if (wait_for(PQsocket(connection->pg), false, left) < 0)
 			check_interrupt();
-		if (!PQconsumeInput(connection->pg))
+		if (!take_input(connection->pg))
 			break;				/* lost, which the next statement will say */
 	}
 	return found;

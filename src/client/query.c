@@ -7,6 +7,7 @@
  */
 #include "client.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 /* Cancel what the server is doing for us, and leave. */
@@ -22,6 +23,41 @@ cancel_and_leave(Connection *connection)
 		PQfreeCancel(cancel);
 	}
 	check_interrupt();
+}
+
+/*
+ * Bytes that TLS has decrypted, or could, and libpq has not taken: no poll()
+ * tells of them.  libpq is linked with the TLS library, so it is there; we
+ * need not be.
+ */
+static bool
+tls_holds_input(PGconn *pg)
+{
+	static int	(*pending) (const void *ssl) = NULL;
+	void	   *ssl = PQsslStruct(pg, "OpenSSL");
+
+	if (ssl == NULL)
+		return false;
+	if (pending == NULL)
+		*(void **) &pending = dlsym(RTLD_DEFAULT, "SSL_pending");
+	return pending != NULL && pending(ssl) > 0;
+}
+
+/*
+ * PQconsumeInput() until poll() can be relied on to tell of more.  It takes
+ * as much as its buffer has room for, which can be half a TLS record: servers
+ * from 17 on, and proxies, send records of 16 kB.  False if the connection is
+ * lost.
+ */
+bool
+take_input(PGconn *pg)
+{
+	do
+	{
+		if (!PQconsumeInput(pg))
+			return false;
+	} while (tls_holds_input(pg));
+	return true;
 }
 
 /* Hand a statement to the server; false if the connection is lost. */
@@ -53,7 +89,7 @@ query_receive(Connection *connection)
 
 			if (wait_for(PQsocket(pg), unsent == 1, -1) < 0)
 				cancel_and_leave(connection);
-			if (!PQconsumeInput(pg))
+			if (!take_input(pg))
 				break;			/* PQgetResult() gives the error */
 		}
 		result = PQgetResult(pg);

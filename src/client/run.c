@@ -182,6 +182,8 @@ give_work(Run *run, int64_t now)
 		run->unsent_since = now;
 
 	idle = sender_advance(&run->sender);
+	if (idle)
+		spool_write(spool);		/* an answer may have made room */
 	if (idle && !spool_is_empty(spool) &&
 		(run->urgent || run->flushing || spool->unsent_items >= SPOOL_BATCH_LINES ||
 		 now - run->unsent_since >= BATCH_TIME))
@@ -206,7 +208,7 @@ give_work(Run *run, int64_t now)
 
 		if (other)
 			sender_offer(&run->sender, other, BACKLOG_LINES);
-		else if (run->replay->count > 0 && run->replay->next >= run->replay->count)
+		else if (run->replay->next >= run->replay->count)
 		{
 			replay_end(run->replay);
 			run->replay = NULL;
@@ -365,7 +367,7 @@ finish(Run *run)
 		empty = false;			/* no answer yet */
 	if (!empty && spool->path)
 	{
-		spool_write(spool);
+		spool_give_up(spool);
 		if (options->sync)
 			spool_sync(spool);
 		say("the database does not have all logs yet; they wait in %s", spool->path);

@@ -373,7 +373,7 @@ take_answer(Sender *sender)
 	PGconn	   *pg = sender->connection.pg;
 	PGresult   *result;
 
-	if (!PQconsumeInput(pg) || PQflush(pg) < 0)
+	if (!take_input(pg) || PQflush(pg) < 0)
 	{
 		disconnect(sender, PQerrorMessage(pg));
 		return;
@@ -459,7 +459,7 @@ sender_advance(Sender *sender)
 	else if (sender->state == SENDER_IDLE)
 	{
 		/* notices, or the end of the connection */
-		if (!PQconsumeInput(sender->connection.pg))
+		if (!take_input(sender->connection.pg))
 			disconnect(sender, PQerrorMessage(sender->connection.pg));
 	}
 	return sender->state == SENDER_IDLE && !sender->unanswered;

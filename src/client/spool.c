@@ -32,7 +32,8 @@
  * end.  Without a directory the same goes into memory, and dies with us.
  *
  * Written data reaches the disk when spool_sync() is called, which is done
- * about every second while the database is away.
+ * about every second while the database is away.  spool_write.c has what is
+ * done about a disk that is full.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +43,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,10 +50,6 @@
 #include "port/pg_crc32c.h"
 #include "spool_file.h"
 
-#define RECORD_BYTES (128 * 1024)	/* a record is written when it has grown to this */
-#define RECORD_ITEMS 1000
-#define RESERVED (256 * 1024)	/* bytes below the limit that only entries and calls get */
-#define MEMORY_MOST (8 * 1024 * 1024)	/* kept when the disk is full */
 #define HOLE_BYTES (4 * 1024 * 1024)	/* done, to be worth a hole */
 #define CUT_BYTES (1024 * 1024) /* done, to be worth cutting the file back */
 #define BATCH_BYTES (1024 * 1024)	/* a batch ends when it has so many */
@@ -69,30 +65,9 @@ spool_slot_crc(const SpoolSlot *slot)
 	return crc;
 }
 
-/* Write all of it at a place; false with errno. */
-static bool
-write_at(int fd, const void *bytes, size_t len, uint64_t at)
-{
-	const char *from = bytes;
-
-	while (len > 0)
-	{
-		ssize_t		written = pwrite(fd, from, len, (off_t) at);
-
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return false;
-		from += written;
-		at += written;
-		len -= written;
-	}
-	return true;
-}
-
 /* Write down how far the database has it. */
-static bool
-write_slot(Spool *spool)
+bool
+spool_write_slot(Spool *spool)
 {
 	SpoolSlot	slot = {
 		.done = spool->done,
@@ -101,65 +76,10 @@ write_slot(Spool *spool)
 	};
 
 	slot.crc = spool_slot_crc(&slot);
-	return write_at(spool->fd, &slot, sizeof(slot), SPOOL_SLOT_AT(spool->generation & 1));
-}
-
-/* Begin the next record. */
-static void
-begin_record(Spool *spool)
-{
-	spool->gathered.len = 0;
-	spool->gathered_items = 0;
-	buffer_reserve(&spool->gathered, SPOOL_RECORD_HEAD);
-	spool->gathered.len = SPOOL_RECORD_HEAD;
-}
-
-/* Append a record to the file. */
-static bool
-write_record(Spool *spool, SpoolRecordType type, Buffer *record)
-{
-	uint32_t	len = (uint32_t) (record->len - SPOOL_RECORD_HEAD);
-	uint32_t	type_word = (uint32_t) type;
-	uint32_t	crc;
-
-	memcpy(record->data, &len, 4);
-	memset(record->data + 8, 0, 4);
-	record->data[8] = (char) type_word;
-	crc = spool_crc(spool->end, record->data, record->data + SPOOL_RECORD_HEAD, len);
-	memcpy(record->data + 4, &crc, 4);
-	if (!write_at(spool->fd, record->data, record->len, spool->end))
-	{
-		spool->write_error = errno;
-		/* no half record, behind which others would be lost */
-		if (ftruncate(spool->fd, (off_t) spool->end) < 0)
-			return false;
-		return false;
-	}
-	spool->write_error = 0;
-	spool->end += record->len;
-	if (type != SPOOL_RECORD_SEAL)
-		spool->data_end = spool->end;
-	spool->unsynced = true;
-	return true;
+	return spool_write_at(spool->fd, &slot, sizeof(slot), SPOOL_SLOT_AT(spool->generation & 1));
 }
 
 /* ---- opening and closing ---- */
-
-/* A file without a name, or -1. */
-static int
-memory_file(void)
-{
-#ifdef MFD_CLOEXEC
-	return memfd_create("wflog spool", MFD_CLOEXEC);
-#else
-	FILE	   *file = tmpfile();
-	int			fd = file ? fcntl(fileno(file), F_DUPFD_CLOEXEC, 0) : -1;
-
-	if (file)
-		fclose(file);
-	return fd;
-#endif
-}
 
 static Spool *
 new_spool(int fd, const char *path)
@@ -172,7 +92,7 @@ new_spool(int fd, const char *path)
 	spool->limit = UINT64_MAX;
 	spool->done = spool->sealed = spool->end = SPOOL_HEADER_SIZE;
 	spool->done_before = spool->punched = spool->data_end = SPOOL_HEADER_SIZE;
-	begin_record(spool);
+	spool_begin_record(spool);
 	return spool;
 }
 
@@ -196,7 +116,7 @@ spool_create(const char *directory, const char *name, const char *producer_key,
 		fd = open(path.data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	}
 	else
-		fd = memory_file();
+		fd = spool_memory_file();
 	if (fd < 0)
 		return NULL;
 	spool = new_spool(fd, path.data);
@@ -221,9 +141,9 @@ spool_create(const char *directory, const char *name, const char *producer_key,
 		errno = E2BIG;
 	else if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
 			 ftruncate(fd, SPOOL_HEADER_SIZE) == 0 &&
-			 write_slot(spool) &&
-			 write_at(fd, strings.data, strings.len, sizeof(head)) &&
-			 write_at(fd, &head, sizeof(head), 0))
+			 spool_write_slot(spool) &&
+			 spool_write_at(fd, strings.data, strings.len, sizeof(head)) &&
+			 spool_write_at(fd, &head, sizeof(head), 0))
 	{
 		buffer_free(&strings);
 		return spool;
@@ -303,8 +223,12 @@ spool_open(const char *path)
 		else
 		{
 			find_end(spool);
-			/* what is torn is cut off, for seals to come behind the rest */
-			if (spool->damaged_at != 0 || ftruncate(fd, (off_t) spool->end) == 0)
+			/*
+			 * What is torn is cut off, for seals to come behind the rest; else the
+			 * blocks that were allocated for them stay.
+			 */
+			if (spool->damaged_at != 0 || (uint64_t) status.st_size == spool->end ||
+				ftruncate(fd, (off_t) spool->end) == 0)
 			{
 				spool->block.len = 0;
 				return spool;
@@ -330,129 +254,10 @@ spool_close(Spool *spool, bool remove)
 	free(spool->execution);
 	free(spool->node);
 	buffer_free(&spool->gathered);
+	buffer_free(&spool->waiting_call);
 	buffer_free(&spool->block);
 	buffer_free(&spool->seals);
 	free(spool);
-}
-
-/* ---- writing ---- */
-
-/* Is there room for so many bytes? */
-static bool
-has_room(const Spool *spool, size_t len, uint64_t reserved)
-{
-	uint64_t	used = spool->end - Min(spool->punched, spool->end) + spool->gathered.len;
-
-	/* where no holes can be made, the whole file counts */
-	return used + len + reserved <= spool->limit && spool->gathered.len + len <= MEMORY_MOST;
-}
-
-static void
-add_item(Spool *spool, char kind, bool error_stream, LinePart part, int64_t time, const char *bytes,
-		 size_t len)
-{
-	char		head[SPOOL_ITEM_HEAD] = {0};
-	uint32_t	len32 = (uint32_t) len;
-
-	head[0] = kind;
-	head[1] = error_stream;
-	head[2] = (char) part;
-	memcpy(head + 4, &len32, 4);
-	memcpy(head + 8, &time, 8);
-	buffer_append(&spool->gathered, head, sizeof(head));
-	buffer_append(&spool->gathered, bytes, len);
-	spool->gathered_items++;
-	if (spool->write_error == 0 &&
-		(spool->gathered.len >= RECORD_BYTES || spool->gathered_items >= RECORD_ITEMS))
-		spool_write(spool);
-}
-
-/* Say in the log how many lines found no room. */
-static void
-add_loss(Spool *spool, int64_t time)
-{
-	Buffer		text = {0};
-
-	buffer_printf(&text, ",\"event_type\":\"step_output\",\"level\":\"WARNING\","
-				  "\"data\":{\"lost_lines\":%llu},"
-				  "\"message\":\"%llu lines are missing here: the spool was full\"",
-				  (unsigned long long) spool->lost_lines, (unsigned long long) spool->lost_lines);
-	spool->lost_lines = 0;
-	add_item(spool, 'E', false, LINE_WHOLE, time, text.data, text.len);
-	buffer_free(&text);
-}
-
-/* Add a line of the child's. */
-void
-spool_add_line(Spool *spool, int64_t time, bool error_stream, LinePart part, const char *text,
-			   size_t len)
-{
-	if (!has_room(spool, len + SPOOL_ITEM_HEAD, RESERVED))
-	{
-		spool->lost_lines++;
-		spool->lost_total++;
-		return;
-	}
-	if (spool->lost_lines > 0)
-		add_loss(spool, time);
-	add_item(spool, 'L', error_stream, part, time, text, len);
-}
-
-/* Add an entry: JSON members, each with a comma in front. */
-void
-spool_add_entry(Spool *spool, int64_t time, bool of_workflow, const char *members, size_t len)
-{
-	if (!has_room(spool, len + SPOOL_ITEM_HEAD, 0))
-	{
-		spool->lost_lines++;
-		spool->lost_total++;
-		return;
-	}
-	if (spool->lost_lines > 0)
-		add_loss(spool, time);
-	add_item(spool, of_workflow ? 'W' : 'E', false, LINE_WHOLE, time, members, len);
-}
-
-/* Add a call: the name of a function and its arguments, each with its NUL. */
-void
-spool_add_call(Spool *spool, const char *strings, size_t len)
-{
-	Buffer		record = {0};
-
-	spool_write(spool);
-	buffer_reserve(&record, SPOOL_RECORD_HEAD + len);
-	record.len = SPOOL_RECORD_HEAD;
-	buffer_append(&record, strings, len);
-	if (write_record(spool, SPOOL_RECORD_CALL, &record))
-		spool->unsent_items++;
-	buffer_free(&record);
-}
-
-/*
- * Write what has gathered.  If that fails, write_error tells, and it is tried
- * again the next time.
- */
-void
-spool_write(Spool *spool)
-{
-	if (spool->gathered_items == 0)
-		return;
-	if (write_record(spool, SPOOL_RECORD_ITEMS, &spool->gathered))
-	{
-		spool->unsent_items += spool->gathered_items;
-		begin_record(spool);
-	}
-}
-
-/* Have it on the disk itself. */
-void
-spool_sync(Spool *spool)
-{
-	if (spool->unsynced && spool->path && fdatasync(spool->fd) == 0)
-	{
-		spool->unsynced = false;
-		spool->synced = true;
-	}
 }
 
 /* ---- sending ---- */
@@ -461,7 +266,8 @@ spool_sync(Spool *spool)
 bool
 spool_is_empty(const Spool *spool)
 {
-	return spool->done >= spool->data_end && spool->gathered_items == 0;
+	return spool->done >= spool->data_end && spool->gathered_items == 0 &&
+		spool->waiting_call.len == 0;
 }
 
 /* Number the batch that ends there, before it is sent. */
@@ -474,7 +280,7 @@ seal(Spool *spool, uint64_t end)
 	buffer_reserve(&record, SPOOL_RECORD_HEAD + 8);
 	record.len = SPOOL_RECORD_HEAD;
 	buffer_append(&record, &end, 8);
-	written = write_record(spool, SPOOL_RECORD_SEAL, &record);
+	written = spool_write_record(spool, SPOOL_RECORD_SEAL, &record);
 	buffer_free(&record);
 	if (written)
 		spool->sealed = end;
@@ -542,21 +348,28 @@ spool_take(Spool *spool, SpoolWork *work, uint32_t most_lines)
 	return true;
 }
 
+/* Cut the file back to its header; the database must have all that is in it. */
+bool
+spool_cut(Spool *spool)
+{
+	if (ftruncate(spool->fd, SPOOL_HEADER_SIZE) < 0)
+		return false;
+	spool->base += spool->end - SPOOL_HEADER_SIZE;
+	spool->synced = false;
+	spool->allocated = 0;
+	spool->done = spool->sealed = spool->end = SPOOL_HEADER_SIZE;
+	spool->done_before = spool->punched = spool->data_end = SPOOL_HEADER_SIZE;
+	spool->block.len = 0;
+	return spool_write_slot(spool);
+}
+
 /* Give what is done back to the file system. */
 static void
 give_back(Spool *spool)
 {
 	if (spool_is_empty(spool) && spool->end - SPOOL_HEADER_SIZE >= CUT_BYTES)
 	{
-		if (ftruncate(spool->fd, SPOOL_HEADER_SIZE) == 0)
-		{
-			spool->base += spool->end - SPOOL_HEADER_SIZE;
-			spool->synced = false;
-			spool->done = spool->sealed = spool->end = SPOOL_HEADER_SIZE;
-			spool->done_before = spool->punched = spool->data_end = SPOOL_HEADER_SIZE;
-			spool->block.len = 0;
-			write_slot(spool);
-		}
+		spool_cut(spool);
 		return;
 	}
 #ifdef FALLOC_FL_PUNCH_HOLE
@@ -580,6 +393,6 @@ spool_done(Spool *spool, const SpoolWork *work)
 	next_seal(spool);
 	if (spool->done >= spool->data_end)
 		spool->unsent_items = 0;
-	write_slot(spool);
+	spool_write_slot(spool);
 	give_back(spool);
 }

@@ -15,6 +15,7 @@
 
 #define SPOOL_SUFFIX ".spool"
 #define SPOOL_BATCH_LINES 100	/* so many are worth a batch */
+#define SPOOL_MEMORY_LIMIT (64 * 1024 * 1024)	/* of one that is in memory */
 
 typedef struct Spool
 {
@@ -30,6 +31,9 @@ typedef struct Spool
 	uint64_t	end;			/* of what is written */
 	Buffer		gathered;		/* the next record, which begins with room for its head */
 	uint32_t	gathered_items;
+	Buffer		waiting_call;	/* a record, to come behind what has gathered */
+	uint64_t	allocated;		/* the disk has blocks up to there */
+	bool		giving_up;		/* whatever blocks there are may be used */
 	uint64_t	lost_lines;		/* since the last one that found room */
 	uint64_t	lost_total;
 	int			write_error;	/* errno of the last write, 0 if it succeeded */
@@ -77,6 +81,7 @@ extern void spool_add_entry(Spool *spool, int64_t time, bool of_workflow, const 
 							size_t len);
 extern void spool_add_call(Spool *spool, const char *strings, size_t len);
 extern void spool_write(Spool *spool);
+extern void spool_give_up(Spool *spool);
 extern void spool_sync(Spool *spool);
 
 /* Sending. */

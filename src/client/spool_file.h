@@ -35,5 +35,13 @@ typedef struct SpoolSlot
 #define SPOOL_SLOT_AT(number) (SPOOL_HEADER_SIZE - 1024 + (number) * 512)
 
 extern uint32_t spool_slot_crc(const SpoolSlot *slot);
+extern bool spool_write_slot(Spool *spool);
+extern bool spool_cut(Spool *spool);
+
+/* spool_write.c, for spool.c */
+extern bool spool_write_at(int fd, const void *bytes, size_t len, uint64_t at);
+extern void spool_begin_record(Spool *spool);
+extern bool spool_write_record(Spool *spool, SpoolRecordType type, Buffer *record);
+extern int	spool_memory_file(void);
 
 #endif							/* WFLOG_SPOOL_FILE_H */

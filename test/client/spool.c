@@ -1,5 +1,5 @@
 /*
- * Model test of the spool (src/client/spool.c, spool_read.c): a wrapper that
+ * Model test of the spool (src/client/spool*.c): a wrapper that
  * writes and sends at random and is killed at any byte of any write, and
  * others that go on with what it leaves and are killed too.  The "server"
  * takes each batch number once, as append_lines() does with a producer's key.
@@ -10,7 +10,7 @@
  *
  *	cc -g -D_GNU_SOURCE -Dpwrite=test_pwrite -Dftruncate=test_ftruncate -Dfallocate=test_fallocate \
  *		-fsanitize=address,undefined -Isrc/client -Itest/fuzz -I$(pg_config --includedir-server) \
- *		test/client/spool.c src/client/{spool,spool_read,encode,buffer}.c \
+ *		test/client/spool.c src/client/{spool,spool_read,spool_write,encode,buffer}.c \
  *		-L$(pg_config --pkglibdir) -lpgport -o model && ./model 1000 DIRECTORY
  */
 #include "postgres_fe.h"

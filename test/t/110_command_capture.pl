@@ -59,7 +59,7 @@ SKIP:
 			'spool', 'test/client/spool.c',
 			'-Dpwrite=test_pwrite -Dftruncate=test_ftruncate -Dfallocate=test_fallocate',
 			'-Wno-format-truncation', "-I$include -I$more",
-			sources(qw(spool spool_read encode buffer)),
+			sources(qw(spool spool_read spool_write encode buffer)),
 			"-L$lib -lpgport"),
 		'the model of the spool is built');
 	my $kills = $ENV{WFLOG_TEST_SPOOL_ROUNDS} || 60;
