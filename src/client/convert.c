@@ -56,12 +56,33 @@ target_of(const Converter *converter, const char *name, size_t len)
 	return column >= 0 && converter->map[column] == NULL ? column : -1;
 }
 
+/* The same for the next name of a line, which is often the one of the line before. */
+static const KnownName *
+next_target(Converter *converter, const char *name, size_t len)
+{
+	static KnownName other;
+	KnownName  *known = converter->place < KNOWN_NAMES ? &converter->known[converter->place++] : &other;
+
+	if (known->len == len && len > 0 && memcmp(known->name, name, len) == 0)
+		return known;
+	known->target = target_of(converter, name, len);
+	known->own = known->target >= 0 && column_named(name, len) == known->target;
+	known->len = 0;
+	if (len <= sizeof(known->name))
+	{
+		memcpy(known->name, name, len);
+		known->len = len;
+	}
+	return known;
+}
+
 /* Begin a log: with what all have. */
 static uint32_t
 begin_log(Converter *converter)
 {
 	uint32_t	seen = 0;
 
+	converter->place = 0;
 	converter->fields.len = 0;
 	converter->data.len = 0;
 	for (int i = 0; i < COLUMN_COUNT; i++)
@@ -96,6 +117,23 @@ is_complete(Converter *converter, uint32_t seen)
 	return true;
 }
 
+/* Append the time of a log that has none. */
+static void
+append_time(Converter *converter, Buffer *out)
+{
+	struct timespec now;
+	int64_t		time;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	time = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+	if (time <= converter->last_time)
+		time = converter->last_time + 1;
+	converter->last_time = time;
+	buffer_string(out, ",\"created_at\":\"");
+	encode_time(out, time);
+	buffer_char(out, '"');
+}
+
 /* Write the log that has been gathered. */
 static void
 end_log(Converter *converter, uint32_t seen, Buffer *out)
@@ -103,19 +141,7 @@ end_log(Converter *converter, uint32_t seen, Buffer *out)
 	size_t		first;
 
 	if ((seen & COLUMN_BIT(COLUMN_CREATED_AT)) == 0)
-	{
-		struct timespec now;
-		int64_t		time;
-
-		clock_gettime(CLOCK_REALTIME, &now);
-		time = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-		if (time <= converter->last_time)
-			time = converter->last_time + 1;
-		converter->last_time = time;
-		buffer_string(&converter->fields, ",\"created_at\":\"");
-		encode_time(&converter->fields, time);
-		buffer_char(&converter->fields, '"');
-	}
+		append_time(converter, &converter->fields);
 	if (converter->data.len > 0)
 	{
 		buffer_string(&converter->fields, ",\"data\":{");
@@ -144,12 +170,34 @@ take_rest(Converter *converter, const char *key, size_t key_len, const char *val
 	return true;
 }
 
+/* Can a member stay as it is, if all the others can? */
+static bool
+fits_as_is(Converter *converter, const NdjsonValue *key, const NdjsonValue *value, uint32_t *seen)
+{
+	const KnownName *known = next_target(converter, key->text, key->len);
+	const Column *column = &columns[known->own ? known->target : 0];
+	const char *level;
+
+	if (!known->own || (*seen & COLUMN_BIT(known->target)) != 0)
+		return false;
+	if (value->kind == NDJSON_NULL)
+		return true;
+	*seen |= COLUMN_BIT(known->target);
+	if (column_problem(column, value) != NULL)
+		return false;
+	if (column->type != COLUMN_LEVEL)
+		return true;
+	level = structured_level(value);
+	return level != NULL && strlen(level) == value->len && memcmp(level, value->text, value->len) == 0;
+}
+
 /* Take a member of the line's object; *as_is stays true if it can stay as it is. */
 static bool
 take_member(Converter *converter, const NdjsonValue *key, const NdjsonValue *value,
 			const RawPair *raw, uint32_t *seen, bool *as_is)
 {
-	int			target = target_of(converter, key->text, key->len);
+	const KnownName *known = next_target(converter, key->text, key->len);
+	int			target = known->target;
 	const Column *column = &columns[target < 0 ? 0 : target];
 	const char *problem;
 
@@ -162,7 +210,7 @@ take_member(Converter *converter, const NdjsonValue *key, const NdjsonValue *val
 	}
 	if (value->kind == NDJSON_NULL)
 		return true;
-	if (strlen(column->name) != key->len || memcmp(column->name, key->text, key->len) != 0)
+	if (!known->own)
 		*as_is = false;
 	*seen |= COLUMN_BIT(target);
 	if (target == COLUMN_DATA && value->kind == NDJSON_OBJECT)
@@ -190,7 +238,9 @@ take_member(Converter *converter, const NdjsonValue *key, const NdjsonValue *val
 								value->kind == NDJSON_STRING ? value->text : raw->value,
 								value->kind == NDJSON_STRING ? value->len : raw->value_len, problem);
 	}
-	buffer_printf(&converter->fields, ",\"%s\":", column->name);
+	buffer_string(&converter->fields, ",\"");
+	buffer_string(&converter->fields, column->name);
+	buffer_string(&converter->fields, "\":");
 	if (converter->value.len > 0)
 		buffer_append(&converter->fields, converter->value.data, converter->value.len);
 	else
@@ -255,6 +305,44 @@ undo_escapes(const char *line, size_t len, Buffer *out)
 	}
 }
 
+/* Append a line as it is, or with a time if it has none. */
+static void
+append_as_is(Converter *converter, const char *line, size_t len, uint32_t seen, Buffer *out)
+{
+	if ((seen & COLUMN_BIT(COLUMN_CREATED_AT)) != 0)
+		buffer_append(out, line, len);
+	else
+	{
+		while (line[len - 1] != '}')
+			len--;
+		buffer_append(out, line, len - 1);
+		append_time(converter, out);
+		buffer_char(out, '}');
+	}
+	buffer_char(out, '\n');
+}
+
+/* If a line can stay as it is, append it; else nothing, not even why. */
+static bool
+convert_as_is(Converter *converter, const char *line, size_t len, Buffer *out)
+{
+	NdjsonReader *reader = &converter->reader;
+	NdjsonValue key;
+	NdjsonValue value;
+	NdjsonResult result = NDJSON_ERROR;
+	uint32_t	seen = 0;
+
+	converter->place = 0;
+	if (ndjson_open(reader, line, len))
+		while ((result = ndjson_next(reader, &key, &value)) == NDJSON_PAIR)
+			if (!fits_as_is(converter, &key, &value, &seen))
+				return false;
+	if (result != NDJSON_END || !is_complete(converter, seen))
+		return false;
+	append_as_is(converter, line, len, seen, out);
+	return true;
+}
+
 /*
  * Append the log that a line of JSON tells of, with a line feed.  False, with
  * the reason in "problem", if it tells of none.
@@ -274,6 +362,13 @@ convert_line(Converter *converter, const char *line, size_t len, Buffer *out)
 		undo_escapes(line, len, &converter->unescaped);
 		line = converter->unescaped.data ? converter->unescaped.data : "";
 		len = converter->unescaped.len;
+	}
+	/* that is fast; where the last line was no such, this one will not be */
+	if (as_is && !converter->as_is_failed)
+	{
+		if (convert_as_is(converter, line, len, out))
+			return true;
+		(void) begin_log(converter);
 	}
 	if (ndjson_open(reader, line, len))
 	{
@@ -299,11 +394,9 @@ convert_line(Converter *converter, const char *line, size_t len, Buffer *out)
 	}
 	if (!is_complete(converter, seen))
 		return false;
-	if (as_is && (seen & COLUMN_BIT(COLUMN_CREATED_AT)) != 0)
-	{
-		buffer_append(out, line, len);
-		buffer_char(out, '\n');
-	}
+	converter->as_is_failed = !as_is;
+	if (as_is)
+		append_as_is(converter, line, len, seen, out);
 	else
 		end_log(converter, seen, out);
 	return true;

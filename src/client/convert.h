@@ -18,6 +18,17 @@ typedef enum RestMode
 	REST_ERROR
 } RestMode;
 
+/* What a name that has been met at some place of a line means. */
+typedef struct KnownName
+{
+	char		name[24];
+	size_t		len;			/* 0: none has been met */
+	int			target;			/* the column, or -1 */
+	bool		own;			/* it is the column's own name */
+} KnownName;
+
+#define KNOWN_NAMES 32
+
 typedef struct Converter
 {
 	/* as the person wants it */
@@ -31,6 +42,9 @@ typedef struct Converter
 	int		   *targets;		/* their columns, or -1 */
 	int			name_count;
 
+	KnownName	known[KNOWN_NAMES]; /* by place: lines are much like each other */
+	int			place;			/* of the next name in the line */
+	bool		as_is_failed;	/* the last line could not stay as it was */
 	int64_t		last_time;		/* given to a log that had none */
 	NdjsonReader reader;
 	Buffer		fields;
