@@ -129,6 +129,22 @@ unlike($out, qr/\e/, '--color=never');
 	like(plain($out), qr/INFO \*extract begin/, 'marks, too');
 }
 
+# ---- progress
+
+my $input = PostgreSQL::Test::Utils::tempdir() . '/in.ndjson';
+append_to_file($input, qq({"execution_id":"in","message":"m $_"}\n)) for 1 .. 500;
+foreach my $columns (100, 40)
+{
+	($out, $status) = wflog_terminal($columns, [ 'ingest', $input ]);
+	is($status, 0, "ingest in a window of $columns columns");
+	my @drawn = $out =~ /\r([^\r\n\e]+)\e\[K/g;
+	like($drawn[0] // '', $columns == 100 ? qr/^\[[#.]{24}\] +\d+%  \d+ logs  \d+\/s/ : qr/^ *\d+%  \d+ logs  \d+\/s/, 'how far it is');
+	is(join('', grep { length >= $columns } @drawn), '', 'on one line');
+	like($out, qr/\r\e\[Kwflog: 500 logs in \d+\.\d s, \d+\/s, \d+\.\d MB\/s\n\z/, 'and what was done, in its place');
+}
+($out) = wflog_terminal(100, [ 'ingest', '-q', $input ]);
+is($out, '', '--quiet');
+
 # ---- following
 
 ($out, $status) = wflog_terminal(

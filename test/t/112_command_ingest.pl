@@ -25,7 +25,7 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub wait_until
 {
 	my ($what, $code) = @_;
-	my $end = time + 60;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
 
 	until ($code->())
 	{

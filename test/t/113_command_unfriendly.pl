@@ -124,6 +124,8 @@ for my $round (1 .. 6)
 
 	$pid = start_wflog('run', '--execution', "self$round", '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 		'$SIG{PIPE} = "DEFAULT"; my $n = 0; while (1) { print "line ", ++$n, "\n"; select undef, undef, undef, 0.001 if $n % 200 == 0 }');
+	# once at least it must have got somewhere, however slow the machine is
+	wait_until('there are lines in the spool', sub { grep { -s $_ > 30_000 } spools() }) if $round == 1;
 	sleep $after;
 	kill 'KILL', $pid;
 	waitpid $pid, 0;
