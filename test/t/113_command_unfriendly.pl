@@ -146,8 +146,10 @@ for my $round (1 .. 6)
 }
 cmp_ok($brought, '>', 0, 'there was something to bring over');
 
-# ---- the server is killed
+# ---- the server is killed, while somebody follows
 
+sql(q{SELECT wflog.start_execution('server', 'w')});
+my $follower = wflog_start('logs', 'server', '-f', '-o', 'raw');
 $pid = start_wflog('run', '--wait', '120', '--execution', 'server', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 	'$| = 1; for (1 .. 400) { print "line $_\n"; select undef, undef, undef, 0.01 }');
 wait_until('some of it is there', sub { sql(q{SELECT count(*) > 20 FROM wflog.logs('server')}) eq 't' });
@@ -162,6 +164,9 @@ is($?, 0, 'SIGKILL of the server');
 is((wflog('ingest', '--spool', '-q'))[0], 0, 'nothing in the way of what may be left');
 is(sql(q{SELECT count(*), count(DISTINCT message) FROM wflog.logs('server') WHERE message LIKE 'line %'}), '400|400',
 	'costs no line, and none comes twice');
+sql(q{SELECT wflog.set_execution_status('server', 'SUCCESS')});
+is(wflog_end($follower), 0, 'who follows gets on');
+is(join(' ', $follower->{out} =~ /^line (\d+)$/mg), join(' ', 1 .. 400), 'and sees each line once, in order');
 
 # ---- the database is away
 
