@@ -3,11 +3,11 @@
  * redact.c, structured.c, csv.c, columns.c and convert.c of src/client/.
  *
  * With clang, the coverage-guided fuzzer:
- *   clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DLIBFUZZER -Isrc/client \
+ *   clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DLIBFUZZER -Isrc/client -Isrc \
  *       test/fuzz/capture.c src/client/{lines,redact,structured,csv,columns,convert,encode,buffer}.c \
  *       src/ndjson.c src/ndjson_string.c -o fuzz && ./fuzz
  * With any compiler, a given number of random inputs (test/t/110_command_capture.pl):
- *   cc -g -D_GNU_SOURCE -fsanitize=address,undefined -Isrc/client ... -o model && ./model 100000
+ *   cc -g -D_GNU_SOURCE -fsanitize=address,undefined -Isrc/client -Isrc ... -o model && ./model 100000
  *
  * What must hold, however the bytes are cut into pieces when they are fed:
  *   - the lines' parts make up the input, but for line feeds and the carriage
@@ -17,7 +17,8 @@
  *     with its secrets masked, whatever the pieces were;
  *   - a structured line's members make a line that the server's reader reads;
  *   - CSV comes back from what was written, and nothing is read beyond the end;
- *   - a converted line is one that the server's reader reads.
+ *   - a converted line is one that the server's reader reads, and the same
+ *     whether or not it is first tried to leave the line as it is.
  */
 #include "model.h"
 
@@ -291,24 +292,39 @@ static bool
 check_convert(const char *bytes, size_t len)
 {
 	Converter	converter = {.rest = (RestMode) draw(3),.exported = draw(2)};
+	Converter	slow;
 	Buffer		out = {0};
+	Buffer		slow_out = {0};
 	bool		converted;
 
-	if (draw(2))
-		converter.set[COLUMN_EXECUTION_ID] = xstrdup("\"e\"");
-	if (draw(4) == 0)
-		converter.set[COLUMN_DATA] = xstrdup("{\"set\":1}");
+	if (memchr(bytes, '\n', len) != NULL)
+		return false;
 	if (draw(4) == 0)
 		converter.map[COLUMN_MESSAGE] = "m";
-	converted = memchr(bytes, '\n', len) == NULL && convert_line(&converter, bytes, len, &out);
+	slow = converter;
+	slow.as_is_failed = true;
+	if (draw(2))
+		for (int i = 0; i < 2; i++)
+			(i ? &slow : &converter)->set[COLUMN_EXECUTION_ID] = xstrdup("\"e\"");
+	if (draw(4) == 0)
+		for (int i = 0; i < 2; i++)
+			(i ? &slow : &converter)->set[COLUMN_DATA] = xstrdup("{\"set\":1}");
+
+	converted = convert_line(&converter, bytes, len, &out);
 	if (converted)
 	{
 		MUST(out.len > 0 && out.data[out.len - 1] == '\n');
 		MUST(memchr(out.data, '\n', out.len - 1) == NULL);
 		MUST(is_json_object(out.data, out.len - 1));
 	}
+	/* but for the time, which has always the same length */
+	MUST(convert_line(&slow, bytes, len, &slow_out) == converted);
+	MUST(!converted || slow_out.len == out.len);
+	MUST(converted || strcmp(buffer_text(&slow.problem), buffer_text(&converter.problem)) == 0);
 	convert_free(&converter);
+	convert_free(&slow);
 	buffer_free(&out);
+	buffer_free(&slow_out);
 	return converted;
 }
 
