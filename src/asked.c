@@ -3,8 +3,10 @@
  * asked.c
  *	  Executions and workflows whose channel has been asked for.
  *
- * Only their logs are worth a notification.  channel() enters them, the worker
- * removes those that have ended.  The entries are in an array without gaps,
+ * Only their logs are worth a notification.  channel() enters them, with the
+ * name that it tells, so that whoever listens to that can be told when it is no
+ * more, whichever worker finds it out.  The worker removes those that have
+ * ended, and names that are no more.  The entries are in an array without gaps,
  * found through an index by hash (open addressing), and committing backends
  * look into a filter of bits without any lock.  When one does not fit, all
  * executions count as asked for, until the server starts anew.
@@ -26,9 +28,14 @@ index_home(int64 hash)
 	return (uint32) (hash & (ASKED_INDEX - 1));
 }
 
-/* Where in the index an entry is, or where the free place is that ends the search. */
+/*
+ * Where in the index an entry is, or where the free place is that ends the
+ * search.  channel is NULL for whichever entry comes first; one without a name
+ * goes with any.
+ */
 static uint32
-find_place(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 hash)
+find_place(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 hash,
+		   const char *channel)
 {
 	uint32		at = index_home(hash);
 
@@ -37,7 +44,9 @@ find_place(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 ha
 		AskedEntry *entry = &slot->asked[slot->asked_index[at] - 1];
 
 		if (entry->hash == hash && entry->kind == kind && entry->id_len == len &&
-			memcmp(entry->id, id, len) == 0)
+			memcmp(entry->id, id, len) == 0 &&
+			(channel == NULL || *channel == '\0' || entry->channel[0] == '\0' ||
+			 strcmp(entry->channel, channel) == 0))
 			break;
 		at = (at + 1) % ASKED_INDEX;
 	}
@@ -112,11 +121,13 @@ set_asked_any(DatabaseSlot *slot)
 /* ---- asking ---- */
 
 /*
- * Enter an execution or workflow.  flags are ASKED_BY flags.  When it returns,
- * logs committed from now on are notified.
+ * Enter an execution or workflow.  flags are ASKED_BY flags; channel is the
+ * name that is going to be told, or empty.  When it returns, logs committed
+ * from now on are notified.
  */
 void
-asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 hash, uint8 flags)
+asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 hash, uint8 flags,
+			const char *channel)
 {
 	AskedEntry *entry;
 	uint32		place;
@@ -132,7 +143,7 @@ asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 h
 		entry = NULL;
 	else
 	{
-		place = find_place(slot, kind, id, len, hash);
+		place = find_place(slot, kind, id, len, hash, channel);
 		if (slot->asked_index[place] != 0)
 			entry = &slot->asked[slot->asked_index[place] - 1];
 		else if (slot->asked_count < ASKED_MAX)
@@ -144,6 +155,7 @@ asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 h
 			entry->flags = 0;
 			entry->id_len = len;
 			memcpy(entry->id, id, len);
+			entry->channel[0] = '\0';
 			LWLockAcquire(slot->published_lock, LW_SHARED);
 			entry->since_epoch = slot->epoch;
 			entry->since = slot->published;
@@ -164,6 +176,8 @@ asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 h
 	else
 	{
 		entry->last_asked = slot->asked_calls;
+		if (entry->channel[0] == '\0')
+			strlcpy(entry->channel, channel, sizeof(entry->channel));
 		if ((entry->flags & flags) != flags)
 		{
 			entry->flags |= flags;
@@ -254,39 +268,69 @@ asked_copy(DatabaseSlot *slot, int *count, bool *all, uint64 *version)
 	return entries;
 }
 
+/* Remove the entry at a place of the index.  Under asked_lock, exclusively. */
+static void
+remove_entry(DatabaseSlot *slot, uint32 place)
+{
+	int			gone = slot->asked_index[place] - 1;
+	int			last = slot->asked_count - 1;
+	int64		hash = slot->asked[gone].hash;
+
+	free_place(slot, place);
+	if (gone != last)
+	{
+		AskedEntry *moved = &slot->asked[last];
+
+		place = find_place(slot, moved->kind, moved->id, moved->id_len, moved->hash,
+						   moved->channel);
+		slot->asked_index[place] = gone + 1;
+		memcpy(&slot->asked[gone], moved, sizeof(AskedEntry));
+	}
+	slot->asked_count--;
+	clear_bit(slot, hash);
+	set_asked_any(slot);
+}
+
 /*
- * Forget an entry, of which the caller has a copy, unless somebody has asked
- * for it again since the copy was made.  Returns whether it is forgotten.
+ * Forget the entry with the copy's name, which has been told to be no more,
+ * unless somebody has asked for it again since the copy was made.  Returns
+ * whether there is none such any more.
+ */
+bool
+asked_remove_channel(DatabaseSlot *slot, const AskedEntry *copy)
+{
+	uint32		place;
+	bool		removed;
+
+	LWLockAcquire(slot->asked_lock, LW_EXCLUSIVE);
+	place = find_place(slot, copy->kind, copy->id, copy->id_len, copy->hash, copy->channel);
+	removed = slot->asked_index[place] == 0 ||
+		slot->asked[slot->asked_index[place] - 1].last_asked <= copy->last_asked;
+	if (removed && slot->asked_index[place] != 0)
+		remove_entry(slot, place);
+	LWLockRelease(slot->asked_lock);
+	return removed;
+}
+
+/*
+ * Forget all entries of an execution or workflow, unless somebody has asked for
+ * it again since the copy was made.  Returns whether there is none any more.
  */
 bool
 asked_remove(DatabaseSlot *slot, const AskedEntry *copy)
 {
-	uint32		place;
-	bool		removed = false;
+	bool		removed = true;
 
 	LWLockAcquire(slot->asked_lock, LW_EXCLUSIVE);
-	place = find_place(slot, copy->kind, copy->id, copy->id_len, copy->hash);
-	if (slot->asked_index[place] != 0)
+	while (removed)
 	{
-		int			gone = slot->asked_index[place] - 1;
-		int			last = slot->asked_count - 1;
+		uint32		place = find_place(slot, copy->kind, copy->id, copy->id_len, copy->hash, NULL);
 
-		if (slot->asked[gone].last_asked == copy->last_asked)
-		{
-			free_place(slot, place);
-			if (gone != last)
-			{
-				AskedEntry *moved = &slot->asked[last];
-
-				place = find_place(slot, moved->kind, moved->id, moved->id_len, moved->hash);
-				slot->asked_index[place] = gone + 1;
-				memcpy(&slot->asked[gone], moved, sizeof(AskedEntry));
-			}
-			slot->asked_count--;
-			clear_bit(slot, copy->hash);
-			set_asked_any(slot);
-			removed = true;
-		}
+		if (slot->asked_index[place] == 0)
+			break;
+		removed = slot->asked[slot->asked_index[place] - 1].last_asked <= copy->last_asked;
+		if (removed)
+			remove_entry(slot, place);
 	}
 	LWLockRelease(slot->asked_lock);
 	return removed;

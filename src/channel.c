@@ -89,14 +89,14 @@ check_notifications(void)
 				 errhint("It gets one within a minute, if wflog.max_databases and max_worker_processes allow it.")));
 }
 
-/* Note that a channel is asked for. */
+/* Note that a channel is asked for; its name, or empty if that is not told. */
 static void
-note_asked(AskedKind kind, const char *id, int len, uint8 flags)
+note_asked(AskedKind kind, const char *id, int len, uint8 flags, const char *channel)
 {
 	DatabaseSlot *slot = my_slot();
 
 	if (slot)
-		asked_enter(slot, kind, id, len, wflog_execution_hash(id, len), flags);
+		asked_enter(slot, kind, id, len, wflog_execution_hash(id, len), flags, channel);
 }
 
 /*
@@ -122,8 +122,8 @@ wflog_channel(PG_FUNCTION_ARGS)
 
 	require_execution(fcinfo, 0, &execution);
 	check_notifications();
-	note_asked(ASKED_EXECUTION, execution.key.id, execution.key.len, asked_by());
 	execution_channel_name(channel_key(true), execution.key.id, execution.key.len, name);
+	note_asked(ASKED_EXECUTION, execution.key.id, execution.key.len, asked_by(), name);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
@@ -135,8 +135,8 @@ wflog_workflow_channel(PG_FUNCTION_ARGS)
 	char		name[CHANNEL_LEN + 1];
 
 	check_notifications();
-	note_asked(ASKED_WORKFLOW, id, strlen(id), asked_by());
 	(void) workflow_channel_name(channel_key(true), id, strlen(id), name);
+	note_asked(ASKED_WORKFLOW, id, strlen(id), asked_by(), name);
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
@@ -164,13 +164,13 @@ wflog_gateway_channel(PG_FUNCTION_ARGS)
 		ReadableExecution execution;
 
 		require_execution(fcinfo, 0, &execution);
-		note_asked(ASKED_EXECUTION, execution.key.id, execution.key.len, ASKED_BY_GATEWAY);
+		note_asked(ASKED_EXECUTION, execution.key.id, execution.key.len, ASKED_BY_GATEWAY, "");
 	}
 	if (!PG_ARGISNULL(1))
 	{
 		char	   *id = require_workflow(fcinfo, 1);
 
-		note_asked(ASKED_WORKFLOW, id, strlen(id), ASKED_BY_GATEWAY);
+		note_asked(ASKED_WORKFLOW, id, strlen(id), ASKED_BY_GATEWAY, "");
 	}
 	if (slot)
 		asked_gateway(slot);

@@ -237,11 +237,12 @@ notify_status(Worker *worker, Subject *subject, const char *kind, const StatusEv
 }
 
 /*
- * Tell listeners of a subject, by kind reference, that there is something to
- * be read, or, by kind moved, that the channel is no more.
+ * Tell listeners of a subject's channel, by kind reference, that there is
+ * something to be read, or those of an old one, by kind moved, that it is no
+ * more.
  */
 void
-notify_simple(Worker *worker, Subject *subject, const char *kind)
+notify_simple(Worker *worker, Subject *subject, const char *channel, const char *kind)
 {
 	bool		reference = strcmp(kind, "reference") == 0;
 	bool		execution = subject->kind == ASKED_EXECUTION;
@@ -257,7 +258,7 @@ notify_simple(Worker *worker, Subject *subject, const char *kind)
 			payload_reference(&worker->payload, NULL, NULL);
 		else
 			json_literal(&worker->payload, "}");
-		send(worker, subject->channel, &worker->payload);
+		send(worker, channel, &worker->payload);
 	}
 }
 

@@ -17,7 +17,6 @@
 /* ---- channel_name.c ---- */
 
 #define CHANNEL_PREFIX "wflog_"
-#define CHANNEL_LEN (6 + 24)	/* characters of a channel's name */
 
 typedef enum ChannelKind
 {

@@ -70,6 +70,7 @@ StaticAssertDecl(sizeof(QueueEntry) == 32, "a queue entry fills its place");
 #define ASKED_MAX 4096
 #define ASKED_MAX_ID 255		/* bytes; a longer one makes all executions asked */
 #define ASKED_BITS 65536		/* of the filter, a power of 2 */
+#define CHANNEL_LEN (6 + 24)	/* characters of a channel's name */
 
 typedef enum AskedKind
 {
@@ -86,6 +87,11 @@ typedef enum AskedKind
 #define ASKED_BY_CHANNEL 0x01	/* notify on the subject's own channel */
 #define ASKED_BY_GATEWAY 0x02	/* notify on the gateway's */
 
+/*
+ * What has been asked for, and the channel that was told: who asked may listen
+ * to it.  There are several entries of an execution or workflow when it has
+ * changed hands, until the worker has told the listeners of the older ones.
+ */
 typedef struct AskedEntry
 {
 	int64		hash;			/* of the id */
@@ -96,6 +102,7 @@ typedef struct AskedEntry
 	uint8		flags;
 	uint8		id_len;
 	char		id[ASKED_MAX_ID];
+	char		channel[CHANNEL_LEN + 1];	/* empty: no other than the gateway's */
 } AskedEntry;
 
 /* ---- which leaves have been written to since when ---- */
@@ -301,13 +308,14 @@ extern NotifyFromTransaction notify_from_transaction;
 /* ---- asked.c ---- */
 
 extern void asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len,
-						int64 hash, uint8 flags);
+						int64 hash, uint8 flags, const char *channel);
 extern void asked_gateway(DatabaseSlot *slot);
 extern bool asked_maybe(DatabaseSlot *slot, int64 hash);	/* no lock; may say yes wrongly */
 extern bool asked_execution(DatabaseSlot *slot, int64 hash);	/* exact, takes the lock */
 extern AskedEntry *asked_copy(DatabaseSlot *slot, int *count, bool *all, uint64 *version);	/* palloc'd */
-/* Forget one, an entry of asked_copy(), unless it has been asked for again since. */
-extern bool asked_remove(DatabaseSlot *slot, const AskedEntry *entry);
+/* Forget a channel, or all about an execution or workflow, unless asked for again since. */
+extern bool asked_remove_channel(DatabaseSlot *slot, const AskedEntry *copy);
+extern bool asked_remove(DatabaseSlot *slot, const AskedEntry *copy);
 extern void asked_set_scope(DatabaseSlot *slot, bool all);	/* worker, at start and reload */
 
 /* ---- published.c: published batches ---- */

@@ -17,6 +17,7 @@
 #include "wflog.h"
 
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "worker.h"
 
 #define MAX_UNLISTED 50000
@@ -157,6 +158,18 @@ known_since(Worker *worker, uint64 epoch, uint64 since)
 	return worker->resumed ? worker->base : 0;
 }
 
+/* Note that a name was told that is perhaps no more. */
+static void
+note_old_channel(Worker *worker, const AskedEntry *entry)
+{
+	MemoryContext saved = MemoryContextSwitchTo(worker->context);
+	AskedEntry *copy = palloc(sizeof(AskedEntry));
+
+	memcpy(copy, entry, sizeof(AskedEntry));
+	worker->old_channels = lappend(worker->old_channels, copy);
+	MemoryContextSwitchTo(saved);
+}
+
 /*
  * Take over what has been asked for.  To be called within a transaction; the
  * channel of what is new is looked up, so that a change of it is noticed.
@@ -183,6 +196,8 @@ subjects_sync(Worker *worker)
 		worker->gateway->last = worker->number;
 	}
 
+	list_free_deep(worker->old_channels);
+	worker->old_channels = NIL;
 	for (int i = 0; i < count; i++)
 	{
 		AskedEntry *entry = &entries[i];
@@ -197,8 +212,10 @@ subjects_sync(Worker *worker)
 		}
 		if (subject->last_asked == 0)
 			worker->unlisted_count--;
-		subject->last_asked = entry->last_asked;
-		subject->flags = entry->flags;
+		subject->last_asked = Max(subject->last_asked, entry->last_asked);
+		subject->flags |= entry->flags;
+		if (entry->channel[0] != '\0' && strcmp(entry->channel, subject->channel) != 0)
+			note_old_channel(worker, entry);
 	}
 	pfree(entries);
 }
@@ -226,9 +243,12 @@ subject_unlisted(Worker *worker, AskedKind kind, const char *id, int len, int64 
 }
 
 /*
- * See that a subject's channel is that of the active snapshot; it is looked up
- * if that was last done before the given time.  Who listens on another one is
- * told that it is no more.
+ * See that a subject's channel is the present one; it is looked up if that was
+ * last done before the given time.  Who listens on another one is told that it
+ * is no more.
+ *
+ * The present one, not that of the round's snapshot: who asks for the name
+ * after having been told gets that.
  */
 void
 subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than)
@@ -247,6 +267,7 @@ subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than)
 		worker->key = channel_key(true);
 		MemoryContextSwitchTo(saved);
 	}
+	PushActiveSnapshot(GetLatestSnapshot());
 	if (subject->kind == ASKED_WORKFLOW)
 		(void) workflow_channel_name(worker->key, subject->id, subject->len, name);
 	else if (subject->kind == ASKED_EXECUTION)
@@ -265,13 +286,14 @@ subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than)
 	}
 	else
 		channel_name(worker->key, CHANNEL_GATEWAY, "", 0, NULL, name);
+	PopActiveSnapshot();
 
 	if (subject->channel_at != 0 && strcmp(name, subject->channel) != 0)
 	{
 		/* nothing can be sent now: so nothing is, until we come here again */
 		if (!worker->sending)
 			return;
-		notify_simple(worker, subject, "moved");
+		notify_simple(worker, subject, subject->channel, "moved");
 	}
 	strcpy(subject->channel, name);
 	subject->channel_at = GetCurrentTimestamp();
@@ -284,11 +306,62 @@ name_channel(Worker *worker, Subject *subject)
 		subject_name_channel(worker, subject, DT_NOEND);
 }
 
-/* See that all channels are those of the active snapshot. */
+/* See that all channels are the present ones. */
 void
 subjects_name_channels(Worker *worker)
 {
 	for_each(worker, name_channel);
+}
+
+/*
+ * Tell whoever listens to a name that is no more.  He was told it by a
+ * snapshot from before the change: of a worker before us, or before we had
+ * heard of him.
+ */
+void
+subjects_tell_old_channels(Worker *worker)
+{
+	while (worker->old_channels != NIL && worker->sending)
+	{
+		AskedEntry *entry = linitial(worker->old_channels);
+		Subject    *subject = subject_find(worker, entry->kind, entry->id, entry->id_len, entry->hash);
+
+		bool		old = false;
+
+		if (subject)
+		{
+			/* to look it up is to tell those who listen to what we took for the present one */
+			bool		told = strcmp(entry->channel, subject->channel) == 0;
+
+			subject_name_channel(worker, subject, DT_NOEND);
+			old = strcmp(entry->channel, subject->channel) != 0;
+			if (old && !told)
+				notify_simple(worker, subject, entry->channel, "moved");
+		}
+		worker->old_channels = list_delete_first(worker->old_channels);
+		if (old)
+			worker->told_channels = lappend(worker->told_channels, entry);
+		else
+			pfree(entry);
+		if (notify_part_full(worker))
+			worker_next_transaction(worker);
+	}
+}
+
+/* Forget those that have been told so, when that has been committed. */
+void
+subjects_forget_old_channels(Worker *worker)
+{
+	ListCell   *cell;
+
+	foreach(cell, worker->told_channels)
+	{
+		/* one who has been told it since is told in the next round */
+		if (!asked_remove_channel(worker->slot, lfirst(cell)))
+			worker->asked_version = PG_UINT64_MAX;
+		pfree(lfirst(cell));
+	}
+	worker->told_channels = NIL;
 }
 
 /* All but the gateways, palloc'd: for what cannot be done within a scan of the table. */

@@ -482,7 +482,7 @@ tell_missed(Worker *worker)
 			return;
 		}
 		check_channel(worker, subject);
-		notify_simple(worker, subject, "reference");
+		notify_simple(worker, subject, subject->channel, "reference");
 		subject->last = worker->number;
 		subject->resync = false;
 	}
@@ -498,6 +498,8 @@ tell_missed(Worker *worker)
 bool
 tell_is_needed(Worker *worker)
 {
+	if (worker->old_channels != NIL)
+		return true;
 	if (worker->catch_up || worker->unknown_count > 0 || worker->resync)
 		return worker->subject_count > 0 || worker->asked_all != 0 || worker->gateway_asked;
 	for (int i = 0; i < worker->resolved.count; i++)
@@ -524,6 +526,7 @@ tell_round(Worker *worker)
 			break;
 		}
 	worker->gateway_told = false;
+	subjects_tell_old_channels(worker);
 	begin_scan(worker);
 	if (by_table)
 	{

@@ -78,7 +78,7 @@ has_work(Worker *worker)
 	LWLockAcquire(slot->queue_lock, LW_SHARED);
 	queued = slot->queue_head != slot->queue_tail || slot->overflow;
 	LWLockRelease(slot->queue_lock);
-	return queued || worker->watched_count > 0 || has_missed(worker);
+	return queued || worker->watched_count > 0 || worker->old_channels != NIL || has_missed(worker);
 }
 
 /* Let a while pass since the last round, in which more may come. */

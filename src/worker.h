@@ -121,6 +121,8 @@ typedef struct Worker
 	int			unlisted_count; /* those not among the asked */
 	uint64		unlisted_since; /* the last number such a one may have missed */
 	Subject    *gateway;
+	List	   *old_channels;	/* AskedEntries: names that may be no more */
+	List	   *told_channels;	/* those of which this round tells so */
 
 	/* sending */
 	bool		sending;		/* the notification queue has room */
@@ -172,6 +174,8 @@ extern Subject *subject_find(Worker *worker, AskedKind kind, const char *id, int
 extern Subject *subject_unlisted(Worker *worker, AskedKind kind, const char *id, int len, int64 hash);
 extern void subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than);
 extern void subjects_name_channels(Worker *worker);
+extern void subjects_tell_old_channels(Worker *worker);
+extern void subjects_forget_old_channels(Worker *worker);
 extern void subjects_retire(Worker *worker);
 extern void subjects_all_resync(Worker *worker);
 extern Subject **subjects_all(Worker *worker, int *count);
@@ -186,7 +190,7 @@ extern void notify_begin_batch(Worker *worker, Subject *subject);
 extern void notify_log(Worker *worker, Subject *subject, const pg_uuid_t *id);
 extern void notify_status(Worker *worker, Subject *subject, const char *kind,
 						  const StatusEvent *event);
-extern void notify_simple(Worker *worker, Subject *subject, const char *kind);
+extern void notify_simple(Worker *worker, Subject *subject, const char *channel, const char *kind);
 extern void notify_gateway_resync(Worker *worker);
 
 /* ---- tell.c ---- */

@@ -289,6 +289,7 @@ worker_round(Worker *worker)
 	worker->round++;
 	worker->round_count = 0;
 	worker->round_logs = 0;
+	worker->told_channels = NIL;
 
 	begin_transaction(worker);
 	begin_round(worker);
@@ -298,6 +299,7 @@ worker_round(Worker *worker)
 	end_transaction(worker);
 	FAULT_POINT("round-committed");
 
+	subjects_forget_old_channels(worker);
 	if (worker->notifying)
 		publish_committed(worker->slot, worker->number);
 	set_told(worker, &worker->now);

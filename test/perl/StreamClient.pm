@@ -44,8 +44,20 @@ sub start
 	my ($self) = @_;
 	$self->{listener} = connection($self->{node}, %{ $self->{options} });
 	$self->{reader} = connection($self->{node}, %{ $self->{options} });
-	($self->{channel}) = $self->{listener}->selectrow_array('SELECT wflog.channel(?)', undef, $self->{execution});
-	$self->{listener}->do(qq(LISTEN "$self->{channel}"));
+	return $self->listen;
+}
+
+# Listen to the present channel, and catch up; also after an event "moved".
+sub listen
+{
+	my ($self) = @_;
+	my $channel = '';
+	# the owner may change before we listen
+	while ((my $present = $self->{listener}->selectrow_array('SELECT wflog.channel(?)', undef, $self->{execution})) ne $channel)
+	{
+		$self->{listener}->do(qq(LISTEN "$present"));
+		$channel = $self->{channel} = $present;
+	}
 	$self->catch_up;
 	return $self;
 }

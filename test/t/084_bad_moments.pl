@@ -245,6 +245,55 @@ release('round-snapshot');
 gets_ok($c, 'maintenance moves a log before the worker looks for it', 'a');
 $c->stop;
 
+# ---- another owner, another channel ----
+
+sub change_owner
+{
+	my ($owner) = @_;
+	$writer->do(q(UPDATE wflog.workflows SET user_id = ? WHERE id = 'owned'), undef, $owner);
+	return;
+}
+
+# Follow an execution of a workflow that changes hands.
+sub follow_owned
+{
+	my ($execution) = @_;
+	$node->safe_psql('postgres', "SELECT wflog.start_execution('$execution', 'owned', user_id => 'one'); SELECT wflog.log('$execution', 'first')");
+	return StreamClient->new($node, $execution)->start;
+}
+
+# Test that a follower is told to ask for the channel again, which it does.
+sub moves_ok
+{
+	my ($follower, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	ok($follower->wait_for_event('moved'), $name);
+	return $follower->listen;
+}
+
+$c = follow_owned('owner');
+hold_worker('round-committed');
+my $d = follow_owned('owner-new');
+change_owner('two');
+release('round-committed');
+moves_ok($_, "the owner changes when the worker has not heard of a listener: $_->{execution}") foreach $d, $c;
+write_log($_->{execution}, 'a') foreach $c, $d;
+gets_ok($_, "... $_->{execution}", 'a') foreach $c, $d;
+$_->payloads foreach $c, $d;
+
+my $gone = stat_value('worker_pid');
+$writer->do('SELECT pg_terminate_backend(?)', undef, $gone);
+ok(becomes(sub { (stat_value('worker_pid') // 0) != $gone }), '... there is no worker');
+change_owner('three');
+# who asks now is told another name than those who have asked before
+my $e = StreamClient->new($node, 'owner')->start;
+change_owner('four');
+moves_ok($_, "the owner changes while there is no worker: $_->{execution}") foreach $c, $d, $e;
+write_log($_->{execution}, 'b') foreach $c, $d;
+gets_ok($_, "... $_->{execution}", 'a', 'b') foreach $c, $d, $e;
+ok(becomes(sub { stat_value('asked') == 8 }), '... of names that are no more none is left');
+$_->stop foreach $c, $d, $e;
+
 # ---- hints that are lost ----
 
 $c = follow('overflow');

@@ -131,7 +131,18 @@ subscribe(Subscriber *s)
 		if (s->kind == READS)
 			continue;
 		channel = value(&s->listen, "SELECT wflog.channel($1)", 1, stream->id);
-		if (!channel || (s->kind != GATEWAY && !listen_on(s, channel)))
+		while (channel && s->kind != GATEWAY && listen_on(s, channel))
+		{
+			/* the owner may change before we listen */
+			char	   *present = value(&s->listen, "SELECT wflog.channel($1)", 1, stream->id);
+			bool		same = present && strcmp(present, channel) == 0;
+
+			free(channel);
+			channel = present;
+			if (same)
+				break;
+		}
+		if (!channel || s->listen.lost)
 		{
 			if (!s->listen.lost)
 				violation("%s: channel(%s): %s", s->name, stream->id, s->listen.message);
