@@ -69,7 +69,7 @@ take_line(void *arg, const char *text, size_t len, LinePart part)
 		run->lines++;
 	if (stream->is_error_stream)
 		keep_error_tail(run, text, len, part);
-	time = run_log_time(run);
+	time = run_log_time(run, stream->read_at);
 	if (part == LINE_WHOLE && len > 1 && (text[0] == '{' || text[0] == ' ') &&
 		(stream->is_error_stream ? options->structured_errors : options->structured_output))
 	{
@@ -112,6 +112,7 @@ read_stream(RunStream *stream)
 		return;
 	}
 	stream->bytes += len;
+	stream->read_at = run_clock();
 	tee_add(&stream->tee, bytes, len);
 	if (!stream->run->truncated)
 		lines_feed(&stream->lines, bytes, len);

@@ -52,6 +52,7 @@ typedef struct RunStream
 	LineSplitter lines;
 	Tee			tee;
 	int64_t		bytes;
+	int64_t		read_at;		/* when the last of them came, microseconds since 1970 */
 } RunStream;
 
 typedef struct Run
@@ -86,7 +87,8 @@ typedef struct Run
 extern int	run_loop(Run *run);
 
 /* run_log.c: what is told of the step */
-extern int64_t run_log_time(Run *run);
+extern int64_t run_clock(void);
+extern int64_t run_log_time(Run *run, int64_t read_at);
 extern void run_log_members(const RunOptions *options, Buffer *execution, Buffer *node);
 extern void run_log_started(Run *run);
 extern void run_log_truncated(Run *run);

@@ -22,19 +22,24 @@
 #define TAIL_BYTES 4096			/* of stderr, in the entry of a failure */
 #define MESSAGE_BYTES 1000
 
-/*
- * The time of the next log: now, but always later than that of the last one,
- * so that the order of times is the order of reading.
- */
+/* Microseconds since 1970. */
 int64_t
-run_log_time(Run *run)
+run_clock(void)
 {
 	struct timespec now;
-	int64_t		time;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	time = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-	run->time = Max(time, run->time + 1);
+	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
+/*
+ * The time of the next log: when it was read, but always later than that of
+ * the last one, so that the order of times is the order of reading.
+ */
+int64_t
+run_log_time(Run *run, int64_t read_at)
+{
+	run->time = Max(read_at, run->time + 1);
 	return run->time;
 }
 
@@ -100,7 +105,7 @@ begin_entry(Buffer *entry, const char *event_type, const char *level)
 static void
 end_entry(Run *run, Buffer *entry, bool of_workflow)
 {
-	spool_add_entry(run->spool, run_log_time(run), of_workflow, buffer_text(entry), entry->len);
+	spool_add_entry(run->spool, run_log_time(run, run_clock()), of_workflow, buffer_text(entry), entry->len);
 	run->urgent = true;
 }
 
