@@ -1,6 +1,8 @@
 # pg_upgrade keeps transaction ids, and the database keeps its identity: the
 # cursors from before go on where they stood, also those of a server that has
-# been promoted, whose timeline begins anew.
+# been promoted, whose timeline begins anew.  The second time both servers
+# preload the library: nothing of ours is in the way, and what has been rolled up
+# before the upgrade is right after it.
 
 use strict;
 use warnings;
@@ -90,29 +92,50 @@ $reader{$_}->drained_ok($new, "upgraded and maintained: reader \"$_\" goes on") 
 StreamReader->new('e')->drained_ok($new, 'upgraded: from the start');
 is($new->safe_psql('postgres', 'SELECT count(*) FROM wflog.verify_audit()'), '0', 'upgraded: the audit trail verifies');
 
-# ---- a server that has been promoted ----
+# ---- a server that has been promoted, with workers ----
+
+my $preload = "shared_preload_libraries = 'wflog'\nmax_worker_processes = 12\n";
+
+# The execution's summary counts all its logs, and roll-ups are as a recount is.
+sub exact_ok
+{
+	my ($node, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is($node->safe_psql('postgres', q(SELECT wflog.summary('e')->>'total_logs', (SELECT count(*) FROM wflog.verify('e')))),
+		"$log_number|0", $name);
+}
 
 $new->backup('backup');
 my $promoted = PostgreSQL::Test::Cluster->new('promoted');
 $promoted->init_from_backup($new, 'backup', has_streaming => 1);
+$promoted->append_conf('postgresql.conf', $preload);
 $promoted->start;
 $new->wait_for_catchup($promoted);
 $new->stop;
 $promoted->promote;
+ok($promoted->poll_query_until('postgres', 'SELECT running FROM wflog.stat'), 'promoted: there is a worker');
 write_logs($promoted, 5);
 write_logs($promoted, 6);
 $reader{begun}->read($promoted, 2);
 $reader{inside}->read($promoted, 8);
 $reader{done}->drain($promoted);
 delete $reader{page};
+ok($promoted->poll_query_until('postgres', "SELECT logs_folded >= $log_number FROM wflog.stat"), 'promoted: rolled up');
+exact_ok($promoted, 'promoted: exact');
 
 my $newest = PostgreSQL::Test::Cluster->new('newest');
 $newest->init(@init);
+$newest->append_conf('postgresql.conf', $preload);
 upgrade($promoted, $newest);
+exact_ok($newest, 'promoted and upgraded: exact');
+ok($newest->poll_query_until('postgres', 'SELECT running FROM wflog.stat'), 'promoted and upgraded: there is a worker');
 write_logs($newest, 4);
 $reader{$_}->drained_ok($newest, "promoted and upgraded: reader \"$_\" goes on") foreach sort keys %reader;
 write_logs($newest, 4);
 $reader{$_}->drained_ok($newest, "and on: reader \"$_\"") foreach sort keys %reader;
+
+ok($newest->poll_query_until('postgres', 'SELECT logs_folded >= 8 FROM wflog.stat'), 'the keeper goes on rolling up');
+exact_ok($newest, 'and exact');
 
 $newest->stop;
 done_testing();

@@ -45,7 +45,7 @@ sub write_logs
 }
 
 # What readers say of the execution, but for what changes with the time.
-my $said = q(SELECT wflog.summary('e'), wflog.logs_json('e', 5)->'pagination'->>'total', wflog.execution('e')->>'total_logs',
+my $said = q(SELECT wflog.summary('e'), wflog.logs_json('e', 5)->>'total_count', wflog.execution('e')->>'total_logs',
 	(SELECT count(*) FROM wflog.workflow_execution_logs WHERE execution_id = 'e'), (SELECT count(*) FROM wflog.verify('e')));
 
 # Test that a server tells the same by roll-up as by counting.
