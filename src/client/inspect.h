@@ -50,4 +50,9 @@ extern void inspection_free(Inspection *inspection);
 extern void show_inspection(const Inspection *inspection, bool utc, Buffer *out);
 extern void show_inspection_json(const Inspection *inspection, Buffer *out);
 
+/* inspect_show.c and inspect_steps.c, for each other */
+extern size_t inspect_room(size_t used);
+extern void inspect_heading(Buffer *out, const char *name);
+extern void inspect_show_steps(Buffer *out, const Inspection *inspection, const JsonValue *summary);
+
 #endif							/* WFLOG_INSPECT_H */

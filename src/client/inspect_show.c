@@ -17,8 +17,8 @@
 static bool show_utc;
 
 /* Columns that are left of a line behind so many. */
-static size_t
-room(size_t used)
+size_t
+inspect_room(size_t used)
 {
 	if (output.width == 0)
 		return 0;				/* no limit */
@@ -33,8 +33,9 @@ label(Buffer *out, const char *name)
 	paint(out, STYLE_RESET);
 }
 
-static void
-heading(Buffer *out, const char *name)
+/* Begin a part of the report. */
+void
+inspect_heading(Buffer *out, const char *name)
 {
 	buffer_char(out, '\n');
 	paint(out, STYLE_BOLD);
@@ -50,7 +51,7 @@ line_of(Buffer *out, const char *text, size_t used)
 	Buffer		clean = {0};
 
 	style_text(&clean, text, strlen(text));
-	style_fitted(out, clean.data ? clean.data : "", clean.len, room(used));
+	style_fitted(out, clean.data ? clean.data : "", clean.len, inspect_room(used));
 	buffer_char(out, '\n');
 	buffer_free(&clean);
 }
@@ -182,203 +183,6 @@ count_line(Buffer *out, const JsonValue *summary)
 	buffer_free(&part);
 }
 
-/* The mark of an outcome. */
-static void
-mark(Buffer *out, const char *outcome)
-{
-	if (strcmp(outcome, "completed") == 0)
-	{
-		paint(out, STYLE_GREEN);
-		buffer_string(out, output.utf8 ? "\xE2\x9C\x93" : "+");
-	}
-	else if (strcmp(outcome, "failed") == 0)
-	{
-		paint(out, STYLE_RED);
-		buffer_string(out, output.utf8 ? "\xE2\x9C\x97" : "x");
-	}
-	else if (strcmp(outcome, "running") == 0)
-	{
-		paint(out, STYLE_CYAN);
-		buffer_string(out, output.utf8 ? "\xE2\x96\xB6" : ">");
-	}
-	else
-		buffer_char(out, ' ');
-	paint(out, STYLE_RESET);
-}
-
-/* Something about a step, in a line below it. */
-static void
-step_detail(Buffer *out, const char *name, const char *text, const char *color)
-{
-	Buffer		clean = {0};
-
-	buffer_string(out, "      ");
-	paint(out, STYLE_DIM);
-	style_column(out, name, strlen(name), 8);
-	paint(out, STYLE_RESET);
-	style_text(&clean, text, strlen(text));
-	if (color)
-		paint(out, color);
-	style_fitted(out, clean.data ? clean.data : "", clean.len, room(14));
-	if (color)
-		paint(out, STYLE_RESET);
-	buffer_char(out, '\n');
-	buffer_free(&clean);
-}
-
-/*
- * Append how many logs a node has to the line of its last attempt; they are
- * counted by node, not by attempt.
- */
-static void
-append_log_count(Buffer *line, const Inspection *inspection, const Step *step,
-				 const JsonValue *nodes)
-{
-	JsonWalk	walk = json_walk(nodes);
-	JsonValue	key;
-	JsonValue	value;
-	int			attempts = 0;
-	const Step *last = step;
-
-	for (int i = 0; i < inspection->step_count; i++)
-		if (strcmp(inspection->steps[i].node_id, step->node_id) == 0)
-		{
-			attempts++;
-			last = &inspection->steps[i];
-		}
-	while (step == last && json_next_pair(&walk, &key, &value))
-	{
-		char	   *id = json_text(&key);
-		bool		same = strcmp(id, step->node_id) == 0;
-
-		free(id);
-		if (!same)
-			continue;
-		value = json_find(&value, "logs_count");
-		buffer_string(line, ", ");
-		style_count(line, value_number(&value));
-		buffer_string(line, value_number(&value) == 1 ? " log" : " logs");
-		if (attempts > 1)
-			buffer_string(line, " in all attempts");
-		break;
-	}
-}
-
-static void
-show_step(Buffer *out, const Inspection *inspection, const Step *step, const JsonValue *nodes)
-{
-	Buffer		line = {0};
-	Buffer		name = {0};
-	char		count[48];
-
-	buffer_string(out, "  ");
-	mark(out, step->outcome);
-	buffer_char(out, ' ');
-	if (step->number > 0)
-	{
-		if (step->total > 0)
-			snprintf(count, sizeof(count), "%d/%d ", step->number, step->total);
-		else
-			snprintf(count, sizeof(count), "%d ", step->number);
-		buffer_string(&line, count);
-	}
-	style_text(&line, step->node_id, strlen(step->node_id));
-	if (step->attempt != 1)
-		buffer_printf(&line, "#%d", step->attempt);
-	if (step->node_name && strcmp(step->node_name, step->node_id) != 0)
-	{
-		buffer_string(&line, "  ");
-		style_text(&line, step->node_name, strlen(step->node_name));
-	}
-	buffer_string(&name, step->outcome[0] ? step->outcome : "no outcome");
-	if (step->duration >= 0)
-	{
-		buffer_string(&name, step->outcome[0] == 'f' ? " after " : " in ");
-		style_duration(&name, step->duration);
-	}
-	else if (strcmp(step->outcome, "running") == 0)
-	{
-		buffer_string(&name, " for ");
-		style_duration(&name, inspection->now - step->started);
-	}
-	append_log_count(&name, inspection, step, nodes);
-	style_fitted(out, line.data ? line.data : "", line.len, room(6 + name.len));
-	buffer_string(out, "  ");
-	paint(out, STYLE_DIM);
-	buffer_append(out, name.data, name.len);
-	paint(out, STYLE_RESET);
-	buffer_char(out, '\n');
-	buffer_free(&line);
-	buffer_free(&name);
-
-	if (step->input)
-		step_detail(out, "input", step->input, NULL);
-	for (int i = 0; i < STEP_LINES && step->lines[i]; i++)
-	{
-		JsonValue	log = json_document(step->lines[i], strlen(step->lines[i]));
-		JsonValue	message = json_find(&log, "message");
-		char	   *text = json_text(&message);
-
-		step_detail(out, i == 0 ? "output" : "", text ? text : "", NULL);
-		free(text);
-	}
-	if (step->output_data && !step->error)
-		step_detail(out, step->lines[0] ? "result" : "output", step->output_data, NULL);
-	if (step->error)
-	{
-		step_detail(out, "error", step->error, STYLE_RED);
-		if (step->output_data)
-			step_detail(out, "", step->output_data, NULL);
-	}
-}
-
-/* Steps that only have logs, without events that say how they went. */
-static void
-show_other_nodes(Buffer *out, const Inspection *inspection, const JsonValue *nodes)
-{
-	JsonWalk	walk = json_walk(nodes);
-	JsonValue	key;
-	JsonValue	node;
-
-	while (json_next_pair(&walk, &key, &node))
-	{
-		char	   *id = json_text(&key);
-		bool		known = false;
-		JsonValue	value;
-
-		for (int i = 0; i < inspection->step_count && !known; i++)
-			known = strcmp(inspection->steps[i].node_id, id) == 0;
-		if (!known)
-		{
-			buffer_string(out, "    ");
-			style_text(out, id, strlen(id));
-			value = json_find(&node, "logs_count");
-			paint(out, STYLE_DIM);
-			buffer_string(out, "  ");
-			style_count(out, value_number(&value));
-			buffer_string(out, value_number(&value) == 1 ? " log" : " logs");
-			paint(out, STYLE_RESET);
-			buffer_char(out, '\n');
-		}
-		free(id);
-	}
-}
-
-static void
-show_steps(Buffer *out, const Inspection *inspection, const JsonValue *summary)
-{
-	JsonValue	nodes = json_find(summary, "nodes");
-
-	if (inspection->step_count == 0 && nodes.len <= 2)
-		return;
-	heading(out, "Steps");
-	if (inspection->steps_missing)
-		buffer_string(out, "  (of very many; the last ones)\n");
-	for (int i = 0; i < inspection->step_count; i++)
-		show_step(out, inspection, &inspection->steps[i], &nodes);
-	show_other_nodes(out, inspection, &nodes);
-}
-
 /* The last error, with its stack trace. */
 static void
 show_error(Buffer *out, const Inspection *inspection)
@@ -399,7 +203,7 @@ show_error(Buffer *out, const Inspection *inspection)
 	walk = json_walk(&logs);
 	if (!json_next_element(&walk, &object) || !log_parse(&log, &object))
 		return;
-	heading(out, "Last error");
+	inspect_heading(out, "Last error");
 	buffer_string(out, "  ");
 	if (log.has_time)
 		style_time(out, log.time, show_utc, false);
@@ -409,7 +213,7 @@ show_error(Buffer *out, const Inspection *inspection)
 		buffer_string(&clean, ": ");
 	style_value(&clean, &log.field[LOG_TECHNICAL_MESSAGE]);
 	paint(out, STYLE_RED);
-	style_fitted(out, clean.data ? clean.data : "", clean.len, room(11));
+	style_fitted(out, clean.data ? clean.data : "", clean.len, inspect_room(11));
 	paint(out, STYLE_RESET);
 	buffer_char(out, '\n');
 
@@ -427,7 +231,7 @@ show_error(Buffer *out, const Inspection *inspection)
 			break;
 		}
 		buffer_string(out, "    ");
-		style_fitted(out, at, len, room(4));
+		style_fitted(out, at, len, inspect_room(4));
 		buffer_char(out, '\n');
 		at += len + (at[len] == '\n');
 	}
@@ -448,7 +252,7 @@ show_milestones(Buffer *out, const JsonValue *summary)
 		count++;
 	if (count == 0)
 		return;
-	heading(out, "Milestones");
+	inspect_heading(out, "Milestones");
 	if (count > MOST_MILESTONES)
 		buffer_printf(out, "  (the last %d of %d)\n", MOST_MILESTONES, count);
 	walk = json_walk(&milestones);
@@ -476,7 +280,7 @@ show_audit(Buffer *out, const Inspection *inspection)
 {
 	if (PQntuples(inspection->audit) == 0)
 		return;
-	heading(out, "Audit trail");
+	inspect_heading(out, "Audit trail");
 	for (int i = 0; i < PQntuples(inspection->audit); i++)
 	{
 		char	   *metadata_text = PQgetvalue(inspection->audit, i, 3);
@@ -506,7 +310,7 @@ show_audit(Buffer *out, const Inspection *inspection)
 			buffer_string(&line, ": ");
 			style_value(&line, &message);
 		}
-		style_fitted(out, line.data, line.len, room(26));
+		style_fitted(out, line.data, line.len, inspect_room(26));
 		buffer_char(out, '\n');
 		buffer_free(&line);
 	}
@@ -534,7 +338,7 @@ show_inspection(const Inspection *inspection, bool utc, Buffer *out)
 	}
 	count_line(out, &summary);
 	field_line(out, "Error", &execution, "error_message");
-	show_steps(out, inspection, &summary);
+	inspect_show_steps(out, inspection, &summary);
 	show_error(out, inspection);
 	show_milestones(out, &summary);
 	show_audit(out, inspection);
