@@ -34,14 +34,19 @@ EXTENSION_SQL = $(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(EXTENSION_SQL)
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 
-# Each kind of test is there as soon as there is a file of it.
+# Each kind of test is there as soon as there is a file of it.  PRELOAD=1 has
+# pg_regress and the isolation tester preload the library.
+TEMP_CONFIG = --temp-config=test/postgresql.conf
+ifdef PRELOAD
+TEMP_CONFIG += --temp-config=test/preload.conf
+endif
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=$(EXTENSION) \
-	--temp-instance=./tmp_check_regress --temp-config=test/postgresql.conf \
+	--temp-instance=./tmp_check_regress $(TEMP_CONFIG) \
 	--encoding=UTF8 --no-locale
 ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --load-extension=$(EXTENSION) \
-	--temp-instance=./tmp_check_iso --temp-config=test/postgresql.conf \
+	--temp-instance=./tmp_check_iso $(TEMP_CONFIG) \
 	--encoding=UTF8 --no-locale
 REGRESS_PREP = isolation-expected
 ifneq (,$(wildcard test/t/*.pl))

@@ -75,11 +75,11 @@ check_here()
 		check_tap "$dir/gcov"
 		check_coverage "$dir/gcov"
 	fi
-	# And what users will run once more, optimised as they will run it.
+	# And what users will run once more, optimised and preloaded as they will run it.
 	if [ -z "$quick" ] && as_user test -e "$dir/gcc/wflog.so"; then
 		private_make "$dir/gcc" "$pg_config" -s install 9>&-
-		check_regress "$dir/gcc" regress "pg_regress, optimised"
-		check_regress "$dir/gcc" isolation "isolation, optimised"
+		check_regress "$dir/gcc" regress "pg_regress, preloaded" PRELOAD=1
+		check_regress "$dir/gcc" isolation "isolation, preloaded" PRELOAD=1
 	fi
 
 	[ $((passed + failed)) -gt 0 ] || problem "nothing was run"
@@ -132,10 +132,12 @@ check_build()
 	fi
 }
 
-# Run pg_regress or the isolation tester on all there is of its kind.
+# Run pg_regress or the isolation tester on all there is of its kind; what is
+# left of the arguments is for make.
 check_regress()
 {
 	local dir=$1 kind=$2 name=$3 log ok bad only
+	shift 3
 	say "$name"
 	case $kind in
 		regress)
@@ -147,7 +149,7 @@ check_regress()
 	esac
 	log=$logs/${name//[^a-z_]/-}.log
 	# shellcheck disable=SC2086
-	private_make "$dir" "$pg_config" -s installcheck $only 2>&1 9>&- |
+	private_make "$dir" "$pg_config" -s installcheck $only "$@" 2>&1 9>&- |
 		as_user tee "$log" | grep -E '^(test|ok|not ok|#|psql|ERROR|FATAL|  +[^ ]+ +\.\.\.|.*(failed|rror:))' ||
 		true
 	# Up to 15: "test NAME ... ok"; from 16 on: "ok 1 - NAME".

@@ -26,3 +26,4 @@ ALTER TABLE wflog.workflow_execution_logs DISABLE TRIGGER ALL;
 INSERT INTO wflog.workflow_execution_logs (execution_id, message, step_number) VALUES ('alien', 'x', -1);
 INSERT INTO wflog.workflow_execution_logs (execution_id, message, data) VALUES ('alien', 'x', '[1]');
 ALTER TABLE wflog.workflow_execution_logs ENABLE ALWAYS TRIGGER log_row;
+ALTER TABLE wflog.workflow_execution_logs ENABLE ALWAYS TRIGGER mark_log;
