@@ -392,6 +392,27 @@ learn_leaf(Leaf *leaf, Relation table)
 }
 
 /*
+ * Can leaf_open() open a leaf by an index?  For whom its error would keep from
+ * everything else.  Locks the leaf, unless it is known.
+ */
+bool
+leaf_has_index(Leaf *leaf, LeafIndex which)
+{
+	if (!leaf->known)
+	{
+		Relation	table = table_open(leaf->relid, AccessShareLock);
+		bool		ordinary = table->rd_rel->relkind == RELKIND_RELATION;
+
+		if (ordinary)
+			learn_leaf(leaf, table);
+		table_close(table, NoLock);
+		if (!ordinary)
+			return false;
+	}
+	return OidIsValid(leaf->indexes[which]);
+}
+
+/*
  * Open a leaf and one of its indexes.  55000 if it lacks the index, which can
  * be so while a dump is being restored.
  */

@@ -58,6 +58,7 @@ typedef struct OpenLeaf
 
 extern LeafSet *leaf_set_get(void);
 extern LeafSet *leaf_set_copy(const LeafSet *set);
+extern bool leaf_has_index(Leaf *leaf, LeafIndex which);
 extern OpenLeaf leaf_open(Leaf *leaf, LeafIndex which);
 extern void leaf_close(OpenLeaf *open);
 extern bool leaf_is_tracked(Leaf *leaf);

@@ -271,6 +271,8 @@ notify_gateway_resync(Worker *worker)
 	flush_batch(worker);
 	subject_name_channel(worker, worker->gateway, 0);
 	notify_label(worker, worker->gateway, &label);
+	/* it may have been told of this very batch: that is no reason to believe it has got all */
+	label.prev[0] = '\0';
 	payload_batch_begin(&worker->batch, &label);
 	flush_batch(worker);
 }

@@ -53,7 +53,7 @@ publish_batch(DatabaseSlot *slot, uint64 epoch, uint64 number, const XactSet *sh
 	return current;
 }
 
-/* Tell that the batch's notifications have been committed. */
+/* Tell that the notifications of all batches up to this one have been committed; 0: not all. */
 void
 publish_committed(DatabaseSlot *slot, uint64 number)
 {

@@ -71,6 +71,7 @@ push(DatabaseSlot *slot, const TouchedSet *set, int from)
 
 	entry.xact = set->xact;
 	entry.pushed_at = GetCurrentTimestamp();
+	entry.async = synchronous_commit == SYNCHRONOUS_COMMIT_OFF;
 
 	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
 	if (!slot_is_mine(slot))
@@ -82,6 +83,10 @@ push(DatabaseSlot *slot, const TouchedSet *set, int from)
 	if (need > wflog_control->queue_places - used)
 	{
 		slot->overflow = true;
+		for (int i = from; i < set->count; i++)
+			if (set->notes[i].kind != QUEUE_LOGS &&
+				(set->notes[i].kind != QUEUE_UNKNOWN || set->notes[i].leaf != 0))
+				slot->overflow_status = true;
 		slot->stats.overflows++;
 		wake_anyway = true;
 	}
@@ -259,11 +264,12 @@ wflog_queue_init(void)
 
 /*
  * Take all that is in the ring, for the worker.  *overflow tells whether hints
- * have been lost since the last call, and is reset.  Returns the number of
- * places copied into buffer, which has room for control->queue_places.
+ * have been lost since the last call, *status whether not only of logs; both
+ * are reset.  Returns the number of places copied into buffer, which has room
+ * for control->queue_places.
  */
 uint32
-queue_drain(DatabaseSlot *slot, QueueEntry *buffer, bool *overflow)
+queue_drain(DatabaseSlot *slot, QueueEntry *buffer, bool *overflow, bool *status)
 {
 	uint32		places = wflog_control->queue_places;
 	QueueEntry *ring = slot_ring(slot);
@@ -277,7 +283,9 @@ queue_drain(DatabaseSlot *slot, QueueEntry *buffer, bool *overflow)
 	head = slot->queue_head;
 	tail = slot->queue_tail;
 	*overflow = slot->overflow;
+	*status = slot->overflow_status;
 	slot->overflow = false;
+	slot->overflow_status = false;
 	LWLockRelease(slot->queue_lock);
 
 	count = (uint32) (head - tail);

@@ -39,7 +39,8 @@
 typedef enum QueueKind
 {
 	QUEUE_LOGS = 1,				/* logs of the execution in the leaf */
-	QUEUE_UNKNOWN,				/* more than could be noted: ask the table */
+	QUEUE_UNKNOWN,				/* more than could be noted: ask the table; leaf is 1 if
+								 * it was about more than logs */
 	QUEUE_STATUS,				/* the audit trail of the execution named in the text grew */
 	QUEUE_OWNER					/* the workflow named in the text changed hands */
 } QueueKind;
@@ -56,7 +57,8 @@ typedef struct QueueEntry
 	int64		hash;			/* of the execution id */
 	TimestampTz pushed_at;		/* just before the commit */
 	Oid			leaf;			/* QUEUE_STATUS: position in the trail */
-	uint16		kind;			/* QueueKind */
+	uint8		kind;			/* QueueKind */
+	bool		async;			/* committed with synchronous_commit off */
 	uint16		text_len;		/* bytes */
 } QueueEntry;
 
@@ -202,6 +204,7 @@ typedef struct DatabaseSlot
 	uint64		queue_head;
 	uint64		queue_tail;
 	bool		overflow;		/* hints have been lost */
+	bool		overflow_status;	/* not only of logs */
 
 	/* asked executions and workflows, without order; and where they are by hash */
 	LWLock	   *asked_lock pg_attribute_aligned(PG_CACHE_LINE_SIZE);
@@ -285,11 +288,11 @@ extern void queue_note_owner(const char *workflow_id, int len);
 
 /*
  * Take all that is in the ring, for the worker.  *overflow tells whether hints
- * have been lost since the last call, and is reset.  The texts follow the
- * entries as in the ring.  Returns the number of places copied into buffer,
+ * have been lost since the last call, *status whether not only of logs; both
+ * are reset.  The texts follow the entries as in the ring.  Returns the number of places copied into buffer,
  * which has room for queue_places.
  */
-extern uint32 queue_drain(DatabaseSlot *slot, QueueEntry *buffer, bool *overflow);
+extern uint32 queue_drain(DatabaseSlot *slot, QueueEntry *buffer, bool *overflow, bool *status);
 extern uint32 queue_text_places(const QueueEntry *entry);	/* that follow it */
 extern void queue_wake(DatabaseSlot *slot, WorkerKind kind);
 

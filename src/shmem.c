@@ -119,6 +119,7 @@ clear_slot(DatabaseSlot *slot)
 {
 	slot->queue_head = slot->queue_tail = 0;
 	slot->overflow = false;
+	slot->overflow_status = false;
 
 	slot->asked_version++;
 	slot->asked_count = 0;

@@ -77,6 +77,7 @@ cursor_maker_begin(CursorMaker *maker, int64 hash, TimestampTz removals)
 {
 	maker->hash = hash;
 	maker->flush = InvalidXLogRecPtr;
+	maker->durable = false;
 	maker->prepared_xact = 0;
 	memset(&maker->position, 0, sizeof(maker->position));
 	server_position(&maker->position.timeline, &maker->position.lsn);
@@ -103,7 +104,7 @@ cursor_maker_log(CursorMaker *maker, TupleTableSlot *slot)
 	uint64		xact = stream_xact(slot);
 	bool		isnull;
 
-	if (xact != position->xact)
+	if (xact != position->xact && !maker->durable)
 	{
 		maker->flush = Max(maker->flush, commit_lsn(xact));
 		position->lsn = Max(position->lsn, maker->flush);
@@ -171,7 +172,7 @@ stream_cursor_after_snapshot(const ExecutionKey *key)
 
 	server_position(&position.timeline, &position.lsn);
 	position.removals = stream_removals(key);
-	slot = stream_last_log(key, &now);
+	slot = stream_last_log(key, &now, NULL);
 	if (slot)
 	{
 		PagePosition page = log_position(slot);

@@ -19,6 +19,7 @@ typedef struct CursorMaker
 	int64		hash;			/* of the execution */
 	const XactSet *before;		/* delivered before the batch */
 	const XactSet *batch;		/* what the batch shows */
+	bool		durable;		/* all of the batch was committed synchronously */
 	XLogRecPtr	flush;			/* so far must be flushed before a cursor is given away */
 	StreamPosition position;	/* behind the log at hand */
 	uint64		prepared_xact;	/* of which text is, and whether inside; 0: of none */

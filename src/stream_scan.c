@@ -32,7 +32,8 @@
 /* A leaf, and the row of it that is to be delivered next. */
 typedef struct ScannedLeaf
 {
-	LeafStream *stream;			/* NULL if the leaf is empty */
+	LeafStream *stream;			/* NULL if the leaf is empty, or not to be read */
+	bool		unreadable;		/* for want of an index */
 	TupleTableSlot *current;	/* row not yet taken, or NULL */
 	bool		ended;			/* for the present target */
 } ScannedLeaf;
@@ -51,6 +52,8 @@ struct StreamScan
 	uint64		from_xact;		/* then all from here on, unless 0 */
 	int32		after_seq;		/* of the first target */
 	bool		started;
+	bool		readable_only;	/* pass over leaves that have no index */
+	Oid			unreadable;		/* one of those that the aim has left out */
 	LeafSet    *set;			/* all there are */
 	ScannedLeaf **opened;		/* for each of them, or NULL */
 	int			leaf_count;		/* those being read */
@@ -73,7 +76,7 @@ stream_xact(TupleTableSlot *slot)
 	return U64FromFullTransactionId(DatumGetFullTransactionId(stream_attribute(slot, Anum_log_xact)));
 }
 
-/* Let a leaf be read, unless there is nothing in it. */
+/* Let a leaf be read, unless there is nothing in it, or it is to be passed over. */
 static void
 read_leaf(StreamScan *scan, int number)
 {
@@ -82,9 +85,14 @@ read_leaf(StreamScan *scan, int number)
 	if (leaf == NULL)
 	{
 		leaf = palloc0(sizeof(ScannedLeaf));
-		leaf->stream = leaf_stream_open(&scan->set->leaves[number]);
+		if (scan->readable_only && !leaf_has_index(&scan->set->leaves[number], LEAF_STREAM_INDEX))
+			leaf->unreadable = true;
+		else
+			leaf->stream = leaf_stream_open(&scan->set->leaves[number]);
 		scan->opened[number] = leaf;
 	}
+	if (leaf->unreadable)
+		scan->unreadable = scan->set->leaves[number].relid;
 	if (leaf->stream == NULL)
 		return;
 	leaf->current = NULL;
@@ -194,6 +202,7 @@ aim_at(StreamScan *scan, const ExecutionKey *key)
 	scan->from_xact = 0;
 	scan->after_seq = PG_INT32_MIN;
 	scan->started = false;
+	scan->unreadable = InvalidOid;
 }
 
 /*
@@ -285,6 +294,26 @@ stream_scan_open(void)
 	return new_scan(leaf_set_get());
 }
 
+/*
+ * The same for who has others to see to as well: leaves that lack the stream's
+ * index are passed over.  stream_scan_unreadable() is to be asked after aiming.
+ */
+StreamScan *
+stream_scan_open_readable(void)
+{
+	StreamScan *scan = stream_scan_open();
+
+	scan->readable_only = true;
+	return scan;
+}
+
+/* A leaf that the scan would have to read and cannot; InvalidOid if there is none. */
+Oid
+stream_scan_unreadable(const StreamScan *scan)
+{
+	return scan->unreadable;
+}
+
 /* The same in some leaves only; the set becomes the scan's. */
 StreamScan *
 stream_scan_open_in(LeafSet *set)
@@ -369,16 +398,18 @@ stream_scan_end(StreamScan *scan)
 
 /*
  * The log with the greatest stamp among those now shows, in a slot to drop,
- * or NULL if there is none.
+ * or NULL if there is none.  If unreadable is given, leaves without index are
+ * passed over, and it tells one of them, or InvalidOid.
  */
 TupleTableSlot *
-stream_last_log(const ExecutionKey *key, const XactSet *now)
+stream_last_log(const ExecutionKey *key, const XactSet *now, Oid *unreadable)
 {
 	StreamScan *scan = new_scan(execution_leaves(key));
 	TupleTableSlot *last = NULL;
 	TupleTableSlot *result = NULL;
 
 	aim_at(scan, key);
+	scan->readable_only = unreadable != NULL;
 	/* the newest leaf is the last but the default one: begin at the end */
 	for (int i = scan->set->count - 1; i >= 0; i--)
 	{
@@ -399,6 +430,8 @@ stream_last_log(const ExecutionKey *key, const XactSet *now)
 		result = log_slot_create(&TTSOpsVirtual);
 		ExecCopySlot(result, last);
 	}
+	if (unreadable)
+		*unreadable = scan->unreadable;
 	stream_scan_end(scan);
 	return result;
 }

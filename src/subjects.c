@@ -6,7 +6,7 @@
  * They are those whose channel has been asked for: a copy of the table in
  * shared memory, with what the worker needs to know of each.  When all
  * executions count as asked for, others come in as they are written to
- * ("unlisted"), up to a bound.
+ * ("unlisted"); beyond a bound they are forgotten between rounds.
  *
  * "last" is the batch that was told to a subject last, which becomes "prev"
  * of the next one.  A number that is too great does no harm: who does not know
@@ -182,6 +182,12 @@ subjects_sync(Worker *worker)
 	bool		all;
 	uint32		was_all = worker->asked_all;
 
+	/* here, where nobody is being told anything */
+	if (worker->unlisted_count >= MAX_UNLISTED)
+	{
+		for_each(worker, remove_unlisted);
+		worker->unlisted_since = worker->number;
+	}
 	if (worker->asked_version == worker->slot->asked_version)
 		return;
 	entries = asked_copy(worker->slot, &count, &all, &worker->asked_version);
@@ -228,11 +234,6 @@ subject_unlisted(Worker *worker, AskedKind kind, const char *id, int len, int64 
 
 	if (subject || worker->asked_all == 0)
 		return subject;
-	if (worker->unlisted_count >= MAX_UNLISTED)
-	{
-		for_each(worker, remove_unlisted);
-		worker->unlisted_since = worker->number;
-	}
 	subject = add_subject(worker, kind, id, len, hash);
 	subject->last = worker->unlisted_since;
 	subject->flags = ASKED_BY_CHANNEL;
@@ -297,6 +298,15 @@ subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than)
 	}
 	strcpy(subject->channel, name);
 	subject->channel_at = GetCurrentTimestamp();
+}
+
+/* See that the subject's channel is known, and of no owner of a while ago. */
+void
+subject_check_channel(Worker *worker, Subject *subject)
+{
+	if (subject->channel_at == 0 ||
+		TimestampDifferenceExceeds(subject->channel_at, GetCurrentTimestamp(), CHANNEL_MAX_AGE_MS))
+		subject_name_channel(worker, subject, DT_NOEND);
 }
 
 static void

@@ -19,12 +19,11 @@
 /* What retention has removed is looked up again after so long; an old answer is a careful one. */
 #define REMOVALS_MAX_AGE_MS 60000
 
-#define CHANNEL_MAX_AGE_MS 1000
-
 /* Where an execution's new logs are to be looked up. */
 typedef struct Places
 {
 	bool		anywhere;		/* all between what has been told and now */
+	bool		async;			/* some of it may not be durable */
 	int			count;
 	uint64	   *xacts;			/* otherwise these transactions, rising */
 	TimestampTz *pushed_at;		/* theirs, for statistics; or 0 */
@@ -88,51 +87,24 @@ is_older(TimestampTz time, int milliseconds)
 	return time == 0 || TimestampDifferenceExceeds(time, GetCurrentTimestamp(), milliseconds);
 }
 
-/* Mark a subject: there is something that it could not be told. */
-static void
-miss(Worker *worker, Subject *subject)
-{
-	subject->resync = true;
-	subject->last = 0;
-	subject->max_known = false;
-	worker->resync = true;
-	if (subject->flags & ASKED_BY_GATEWAY)
-	{
-		worker->gateway->resync = true;
-		worker->gateway->last = 0;
-	}
-}
-
-/* Mark all workflows: it is not known which of them a change of status is about. */
-static void
-miss_workflows(Worker *worker)
-{
-	int			count;
-	Subject   **subjects = subjects_all(worker, &count);
-
-	for (int i = 0; i < count; i++)
-		if (subjects[i]->kind == ASKED_WORKFLOW)
-			miss(worker, subjects[i]);
-	pfree(subjects);
-}
-
-/* See that the subject's channel is known, and of no owner of a while ago. */
-static void
-check_channel(Worker *worker, Subject *subject)
-{
-	if (is_older(subject->channel_at, CHANNEL_MAX_AGE_MS))
-		subject_name_channel(worker, subject, DT_NOEND);
-}
-
 /*
  * Find out, once for each subject, up to which transaction its listeners may
- * have got logs, by reading: cursors say no more than that is seen.
+ * have got logs, by reading: cursors say no more than that is seen.  False if
+ * that cannot be read.
  */
-static void
+static bool
 find_max_xact(Worker *worker, Subject *subject, const ExecutionKey *key)
 {
-	TupleTableSlot *slot = stream_last_log(key, &worker->told);
+	Oid			unreadable;
+	TupleTableSlot *slot = stream_last_log(key, &worker->told, &unreadable);
 
+	if (OidIsValid(unreadable))
+	{
+		if (slot)
+			ExecDropSingleTupleTableSlot(slot);
+		missed_unreadable(worker, subject, unreadable);
+		return false;
+	}
 	if (slot)
 	{
 		subject->max_xact = Max(subject->max_xact, stream_xact(slot));
@@ -140,6 +112,7 @@ find_max_xact(Worker *worker, Subject *subject, const ExecutionKey *key)
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	subject->max_known = true;
+	return true;
 }
 
 /* Aim the scan at what is left of the places from a log on; xact 0 is the beginning. */
@@ -147,7 +120,7 @@ static TupleTableSlot *
 aim(Worker *worker, const ExecutionKey *key, const Places *places, uint64 xact, int32 after_seq)
 {
 	if (worker->scan == NULL)
-		worker->scan = stream_scan_open();
+		worker->scan = stream_scan_open_readable();
 	if (places->anywhere)
 		stream_scan_aim_between(worker->scan, key, &worker->told, &worker->now, &worker->shown);
 	else
@@ -168,8 +141,8 @@ tell_logs(Worker *worker, Subject *subject, const Places *places)
 	TupleTableSlot *slot;
 	int			place = 0;
 
-	if (!subject->max_known)
-		find_max_xact(worker, subject, &key);
+	if (!subject->max_known && !find_max_xact(worker, subject, &key))
+		return false;
 	if (is_older(subject->removals_at, REMOVALS_MAX_AGE_MS))
 	{
 		subject->removals = stream_removals(&key);
@@ -178,8 +151,14 @@ tell_logs(Worker *worker, Subject *subject, const Places *places)
 	before = xact_set_clip(&worker->told, subject->max_xact + 1);
 	cursor_maker_begin(maker, subject->hash, subject->removals);
 	cursor_maker_batch(maker, &before, &worker->now);
+	maker->durable = !places->anywhere && !places->async;
 
 	slot = aim(worker, &key, places, 0, 0);
+	if (OidIsValid(stream_scan_unreadable(worker->scan)))
+	{
+		missed_unreadable(worker, subject, stream_scan_unreadable(worker->scan));
+		return false;
+	}
 	if (slot)
 		notify_begin_batch(worker, subject);
 	while (slot)
@@ -218,6 +197,11 @@ tell_logs(Worker *worker, Subject *subject, const Places *places)
 			if (!worker->sending)
 				return false;
 			slot = aim(worker, &key, places, next_xact, next_seq - 1);
+			if (OidIsValid(stream_scan_unreadable(worker->scan)))
+			{
+				missed_unreadable(worker, subject, stream_scan_unreadable(worker->scan));
+				return false;
+			}
 		}
 	}
 	return true;
@@ -239,7 +223,7 @@ tell_status(Worker *worker, Subject *execution, StatusEvent *event)
 	}
 	if (workflow)
 	{
-		check_channel(worker, workflow);
+		subject_check_channel(worker, workflow);
 		notify_status(worker, workflow, event->from ? "status" : "start", event);
 	}
 	if (execution)
@@ -281,20 +265,23 @@ tell_execution(Worker *worker, Subject *subject, const Places *places, List *eve
 	if (!worker->sending)
 	{
 		if (subject)
-			miss(worker, subject);
-		if (events)
-			miss_workflows(worker);
+			missed_by(worker, subject);
+		missed_events(worker, events);
 		return;
 	}
 	if (subject)
 	{
-		check_channel(worker, subject);
+		subject_check_channel(worker, subject);
 		if ((places->anywhere || places->count > 0) && !tell_logs(worker, subject, places))
 		{
-			miss(worker, subject);
-			if (events)
-				miss_workflows(worker);
-			return;
+			missed_by(worker, subject);
+			if (!worker->sending)
+			{
+				missed_events(worker, events);
+				return;
+			}
+			/* its logs cannot be read: that is no matter of its workflow's */
+			subject = NULL;
 		}
 	}
 	foreach(cell, events)
@@ -338,6 +325,8 @@ places_of_hints(Worker *worker, const Hint *hints, int count)
 
 		if (hints[i].kind != QUEUE_LOGS)
 			continue;
+		if (hints[i].async)
+			places.async = true;
 		if (places.count == 0 || places.xacts[places.count - 1] != hints[i].xact)
 		{
 			places.pushed_at[places.count] = hints[i].pushed_at;
@@ -453,45 +442,8 @@ tell_by_table(Worker *worker)
 		if (subjects[i]->kind == ASKED_EXECUTION)
 			tell_execution(worker, subjects[i], &anywhere,
 						   status_read_new(worker, subjects[i]->id, subjects[i]->len));
-		else
-			miss(worker, subjects[i]);
-}
-
-/* Tell whoever has missed something that he has. */
-static void
-tell_missed(Worker *worker)
-{
-	int			count;
-	Subject   **subjects;
-
-	if (!worker->resync || !worker->sending)
-		return;
-	worker->resync = false;
-	subjects = subjects_all(worker, &count);
-	for (int i = 0; i < count; i++)
-	{
-		Subject    *subject = subjects[i];
-
-		if (!subject->resync)
-			continue;
-		if (notify_part_full(worker))
-			worker_next_transaction(worker);
-		if (!worker->sending)
-		{
-			worker->resync = true;
-			return;
-		}
-		check_channel(worker, subject);
-		notify_simple(worker, subject, subject->channel, "reference");
-		subject->last = worker->number;
-		subject->resync = false;
-	}
-	if (worker->gateway->resync && worker->gateway_asked)
-	{
-		notify_gateway_resync(worker);
-		worker->gateway->last = worker->number;
-	}
-	worker->gateway->resync = false;
+		else if (worker->status_unknown)
+			missed_by(worker, subjects[i]);
 }
 
 /* Has the worker anything to tell in this round?  If not, it needs no new number. */
@@ -537,5 +489,5 @@ tell_round(Worker *worker)
 	tell_by_hints(worker);
 	if (worker->gateway_told)
 		worker->gateway->last = worker->number;
-	tell_missed(worker);
+	missed_tell(worker);
 }

@@ -82,6 +82,21 @@ find_note(TouchedSet *set, QueueKind kind, Oid leaf, int64 hash, const char *tex
 	return false;
 }
 
+/* Let one note stand for all; its leaf is 1 if logs are not all they were about. */
+static int
+note_unknown(TouchedSet *set, bool more_than_logs)
+{
+	for (int i = 0; i < set->count; i++)
+		if (set->notes[i].kind != QUEUE_LOGS)
+			more_than_logs = true;
+	memset(&set->notes[0], 0, sizeof(TouchedNote));
+	set->notes[0].kind = QUEUE_UNKNOWN;
+	set->notes[0].leaf = more_than_logs;
+	set->count = 1;
+	set->unknown = true;
+	return 0;
+}
+
 /*
  * Add a note unless it is there; touched_begin() comes first.  Returns the
  * number of the note, or -1 if it says nothing new.  Cannot fail: too many
@@ -92,16 +107,17 @@ touched_add(TouchedSet *set, QueueKind kind, Oid leaf, int64 hash, const char *t
 {
 	TouchedNote *note;
 
-	if (set->unknown || find_note(set, kind, leaf, hash, text, len))
-		return -1;
-	if (set->count == QUEUE_MAX_NOTES || len > TOUCHED_TEXT_SIZE - set->text_used)
+	if (set->unknown)
 	{
-		memset(&set->notes[0], 0, sizeof(TouchedNote));
-		set->notes[0].kind = QUEUE_UNKNOWN;
-		set->count = 1;
-		set->unknown = true;
+		if (kind == QUEUE_LOGS || set->notes[0].leaf != 0)
+			return -1;
+		set->notes[0].leaf = 1;
 		return 0;
 	}
+	if (find_note(set, kind, leaf, hash, text, len))
+		return -1;
+	if (set->count == QUEUE_MAX_NOTES || len > TOUCHED_TEXT_SIZE - set->text_used)
+		return note_unknown(set, kind != QUEUE_LOGS);
 
 	note = &set->notes[set->count];
 	note->hash = hash;

@@ -35,10 +35,12 @@ hint_add(HintList *list, const Hint *hint)
 	list->hints[list->count++] = *hint;
 }
 
-/* Note a transaction that is over and whose hints are lost. */
+/* Note a transaction that is over and whose hints are lost; status: not only of logs. */
 static void
-add_unknown(Worker *worker, uint64 xact)
+add_unknown(Worker *worker, uint64 xact, bool status)
 {
+	if (status)
+		worker->status_unknown = true;
 	worker->unknown = worker->unknown ?
 		repalloc(worker->unknown, sizeof(uint64) * (worker->unknown_count + 1)) :
 		palloc(sizeof(uint64));
@@ -79,6 +81,7 @@ keep_hint(Worker *worker, const Hint *hint)
 	if (hint->kind == QUEUE_UNKNOWN)
 	{
 		watched->unknown = true;
+		watched->unknown_status |= hint->leaf != 0;
 		return;
 	}
 	if (watched->context == NULL)
@@ -96,7 +99,7 @@ static void
 resolve_hint(Worker *worker, const Hint *hint)
 {
 	if (hint->kind == QUEUE_UNKNOWN)
-		add_unknown(worker, hint->xact);
+		add_unknown(worker, hint->xact, hint->leaf != 0);
 	else
 		hint_add(&worker->resolved, hint);
 }
@@ -122,6 +125,7 @@ watch_entries(Worker *worker, uint32 places)
 		hint.pushed_at = entry->pushed_at;
 		hint.leaf = entry->leaf;
 		hint.kind = entry->kind;
+		hint.async = entry->async;
 		hint.text_len = entry->text_len;
 		hint.text = (const char *) (entry + 1);
 		if (xact_set_contains(&worker->now, entry->xact))
@@ -140,7 +144,12 @@ void
 watch_unknown(Worker *worker)
 {
 	for (int i = 0; i < worker->now.count && worker->now.hidden[i] < worker->lost_below; i++)
-		watch(worker, worker->now.hidden[i])->unknown = true;
+	{
+		Watched    *watched = watch(worker, worker->now.hidden[i]);
+
+		watched->unknown = true;
+		watched->unknown_status |= worker->lost_status;
+	}
 }
 
 /* Resolve what is over by now. */
@@ -154,7 +163,7 @@ watch_resolve(Worker *worker)
 		if (!xact_set_contains(&worker->now, watched->xact))
 			continue;
 		if (watched->unknown)
-			add_unknown(worker, watched->xact);
+			add_unknown(worker, watched->xact, watched->unknown_status);
 		for (int j = 0; j < watched->hints.count; j++)
 		{
 			Hint		hint = watched->hints.hints[j];

@@ -4,9 +4,11 @@
  *	  The worker's loop: when there is a round.
  *
  * Commits of what somebody has asked for wake the worker.  When it is idle, a
- * round begins at once.  A round costs the more the more listeners there are,
- * since each notification wakes them all, so under load the worker pauses
- * after a round in proportion to what it took, and gathers in the meantime.
+ * round begins at once.  Under load it pauses after a round in proportion to
+ * the processor time it took, and gathers in the meantime.  That it was made to
+ * wait for a processor is no reason to let others wait.  What counts most is
+ * the waking of listeners: each round that sends anything wakes all there are
+ * in the database, whatever they listen on.
  *
  * What nobody has asked for does not wake it.  The queue is looked at once a
  * second, for the keeper's sake.
@@ -14,6 +16,8 @@
  *-------------------------------------------------------------------------
  */
 #include "wflog.h"
+
+#include <time.h>
 
 #include "bgworker.h"
 #include "miscadmin.h"
@@ -23,9 +27,16 @@
 #include "utils/memutils.h"
 #include "worker.h"
 
-/* Pause after a round, in its own lengths and at most in microseconds. */
-#define GATHER_FACTOR 2
-#define GATHER_MAX 2000
+/*
+ * Pause after a round: so many times what telling took, and what waking the
+ * listeners took; each at most so many microseconds.  A listener that is woken
+ * takes about ten times as long to find that there is nothing for it as we
+ * take to wake it.
+ */
+#define TELL_FACTOR 1
+#define TELL_MAX 2000
+#define WAKE_FACTOR 10
+#define WAKE_MAX 20000
 
 /* Look at the queue this often; and whether there is room to notify again. */
 #define LOOK_INTERVAL_MS 1000
@@ -61,8 +72,8 @@ make_worker(DatabaseSlot *slot)
 }
 
 /* Has somebody missed something, and can be told? */
-static bool
-has_missed(Worker *worker)
+bool
+worker_has_missed(Worker *worker)
 {
 	return worker->resync &&
 		(worker->subject_count > 0 || worker->asked_all != 0 || worker->gateway_asked);
@@ -78,18 +89,44 @@ has_work(Worker *worker)
 	LWLockAcquire(slot->queue_lock, LW_SHARED);
 	queued = slot->queue_head != slot->queue_tail || slot->overflow;
 	LWLockRelease(slot->queue_lock);
-	return queued || worker->watched_count > 0 || worker->old_channels != NIL || has_missed(worker);
+	return queued || worker->watched_count > 0 || worker->old_channels != NIL ||
+		worker_has_missed(worker);
+}
+
+/* Processor time that this process has taken, in microseconds. */
+int64
+processor_time(void)
+{
+	struct timespec time;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0)
+		return 0;
+	return (int64) time.tv_sec * 1000000 + time.tv_nsec / 1000;
 }
 
 /* Let a while pass since the last round, in which more may come. */
 static void
-gather(TimestampTz began, TimestampTz ended)
+gather(Worker *worker, TimestampTz ended)
 {
-	int64		pause = Min((ended - began) * GATHER_FACTOR, GATHER_MAX);
+	int64		pause = Min(worker->tell_time * TELL_FACTOR, TELL_MAX) +
+		Min(worker->wake_time * WAKE_FACTOR, WAKE_MAX);
 	int64		passed = GetCurrentTimestamp() - ended;
 
 	if (passed >= 0 && passed < pause)
 		pg_usleep(pause - passed);
+}
+
+/* A round; and how long the next one may be gathered for. */
+static void
+do_round(Worker *worker)
+{
+	int64		began = processor_time();
+
+	/* from here on commits wake us again, or the snapshot shows them */
+	pg_atomic_write_u32(&worker->slot->worker_sleeps, 1);
+	pg_memory_barrier();
+	worker_round(worker);
+	worker->tell_time = processor_time() - began - worker->wake_time;
 }
 
 /* Show in pg_stat_activity what we do. */
@@ -119,7 +156,6 @@ void
 wflog_worker_loop(DatabaseSlot *slot)
 {
 	Worker	   *worker = make_worker(slot);
-	TimestampTz began = 0;
 	TimestampTz ended = 0;
 	TimestampTz retired = GetCurrentTimestamp();
 	bool		wanted = true;
@@ -129,24 +165,23 @@ wflog_worker_loop(DatabaseSlot *slot)
 	asked_set_scope(slot, wflog_notify_scope == WFLOG_SCOPE_ALL);
 	for (;;)
 	{
+		/* there will be a round: commits need not wake us before its snapshot */
+		if (wanted)
+			pg_atomic_write_u32(&slot->worker_sleeps, 0);
+
+		/* whoever sets the latch from here on, the wait below returns at once */
+		ResetLatch(MyLatch);
 		if (bgworker_check())
 		{
 			/* what has been committed before is told in the scope of before */
-			worker_round(worker);
+			do_round(worker);
 			asked_set_scope(slot, wflog_notify_scope == WFLOG_SCOPE_ALL);
 			wanted = true;
 		}
 		if (wanted || has_work(worker))
 		{
-			pg_atomic_write_u32(&slot->worker_sleeps, 0);
-			gather(began, ended);
-
-			/* from here on commits wake us again, or the snapshot shows them */
-			ResetLatch(MyLatch);
-			pg_atomic_write_u32(&slot->worker_sleeps, 1);
-			pg_memory_barrier();
-			began = GetCurrentTimestamp();
-			worker_round(worker);
+			gather(worker, ended);
+			do_round(worker);
 			ended = GetCurrentTimestamp();
 			report_activity(worker);
 			pgstat_report_stat(false);
@@ -157,7 +192,7 @@ wflog_worker_loop(DatabaseSlot *slot)
 			retired = ended;
 		}
 		wanted = (WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							has_missed(worker) ? RETRY_INTERVAL_MS : LOOK_INTERVAL_MS,
+							worker_has_missed(worker) ? RETRY_INTERVAL_MS : LOOK_INTERVAL_MS,
 							WFLOG_WAIT_EVENT("WflogWorkerMain")) & WL_LATCH_SET) != 0;
 	}
 }

@@ -23,7 +23,8 @@ typedef struct Hint
 	int64		hash;
 	TimestampTz pushed_at;
 	Oid			leaf;			/* QUEUE_STATUS: position in the trail */
-	uint16		kind;			/* QueueKind */
+	uint8		kind;			/* QueueKind */
+	bool		async;			/* its commit may not be durable when it is seen */
 	uint16		text_len;
 	const char *text;
 } Hint;
@@ -40,6 +41,7 @@ typedef struct Watched
 {
 	uint64		xact;
 	bool		unknown;		/* its hints are lost: ask the table */
+	bool		unknown_status; /* and they may not have been of logs only */
 	MemoryContext context;		/* of its hints; NULL if there are none */
 	HintList	hints;
 } Watched;
@@ -60,6 +62,7 @@ typedef struct Subject
 	uint8		flags;			/* ASKED_BY flags */
 	bool		max_known;		/* max_xact covers all its logs there were */
 	bool		resync;			/* something could not be told */
+	Oid			unreadable;		/* for want of an index of this leaf; or InvalidOid */
 	uint64		round;			/* when it was last looked at; worker->round */
 	char		channel[CHANNEL_LEN + 1];
 	int			len;
@@ -94,11 +97,16 @@ typedef struct Worker
 	StreamScan *scan;			/* of the transaction at hand; or NULL */
 	bool		leaves_changed; /* since the round before the last one */
 	bool		leaves_changed_now;
+	List	   *unreadable;		/* leaves without index, of which we have said so */
+	Oid			looked_at;		/* one of them, and what it was like in that round */
+	uint64		looked_at_round;
+	bool		looked_readable;
 	int			leaf_count;		/* leaves when last looked at */
 	Oid		   *leaves;
 	bool		all_missed;		/* everybody may have missed something before we began */
 	bool		catch_up;		/* hints are lost: ask the table about all that is asked */
 	bool		lost;			/* hints may have been lost of transactions below this id */
+	bool		lost_status;	/* and not only of logs */
 	uint64		lost_below;
 	BatchLabel	label;			/* of the subject at hand */
 
@@ -107,6 +115,7 @@ typedef struct Worker
 	HintList	resolved;		/* of transactions that are over, this round's */
 	int			unknown_count;	/* those among them whose hints are lost */
 	uint64	   *unknown;
+	bool		status_unknown; /* what is lost may be about more than logs */
 	int			watched_count;
 	int			watched_room;
 	Watched    *watched;
@@ -137,6 +146,8 @@ typedef struct Worker
 	bool		gateway_told;	/* something of this batch */
 	int			round_count;	/* notifications of the round */
 	int			round_logs;
+	int64		wake_time;		/* of the last round, processor time: waking listeners */
+	int64		tell_time;		/* and all else; in microseconds */
 	int			lag_count;		/* of the transaction at hand */
 	int			lag_room;
 	Lag		   *lags;
@@ -151,7 +162,10 @@ typedef struct Worker
 } Worker;
 
 
+/* ---- worker.c ---- */
 
+extern int64 processor_time(void);
+extern bool worker_has_missed(Worker *worker);
 
 /* ---- worker_round.c ---- */
 
@@ -173,6 +187,7 @@ extern Subject *subjects_of_hash(Worker *worker, int64 hash);
 extern Subject *subject_find(Worker *worker, AskedKind kind, const char *id, int len, int64 hash);
 extern Subject *subject_unlisted(Worker *worker, AskedKind kind, const char *id, int len, int64 hash);
 extern void subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than);
+extern void subject_check_channel(Worker *worker, Subject *subject);
 extern void subjects_name_channels(Worker *worker);
 extern void subjects_tell_old_channels(Worker *worker);
 extern void subjects_forget_old_channels(Worker *worker);
@@ -197,6 +212,13 @@ extern void notify_gateway_resync(Worker *worker);
 
 extern bool tell_is_needed(Worker *worker);
 extern void tell_round(Worker *worker);
+
+/* ---- missed.c ---- */
+
+extern void missed_by(Worker *worker, Subject *subject);
+extern void missed_events(Worker *worker, List *events);
+extern void missed_unreadable(Worker *worker, Subject *subject, Oid leaf);
+extern void missed_tell(Worker *worker);
 
 /* ---- status.c ---- */
 

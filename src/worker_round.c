@@ -49,18 +49,38 @@ begin_transaction(Worker *worker)
 	notify_begin_part(worker);
 }
 
+/* When the transaction at hand had committed, in processor time. */
+static int64 committed_at;
+
+/* Transaction callback: what comes after it is waking listeners. */
+static void
+note_commit(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT)
+		committed_at = processor_time();
+}
+
 /* Commit it. */
 static void
 end_transaction(Worker *worker)
 {
+	static bool registered = false;
+	bool		notifies;
 	TimestampTz now;
+
+	if (!registered)
+		RegisterXactCallback(note_commit, NULL);
+	registered = true;
 
 	if (worker->scan)
 		stream_scan_end(worker->scan);
 	worker->scan = NULL;
 	notify_end_part(worker);
+	notifies = worker->part_count > 0;
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	if (notifies)
+		worker->wake_time += processor_time() - committed_at;
 	MemoryContextSwitchTo(worker->round_context);
 
 	now = GetCurrentTimestamp();
@@ -110,10 +130,11 @@ next_xact(void)
 	return U64FromFullTransactionId(ReadNextFullTransactionId());
 }
 
-/* Note that hints of any transaction so far may have been lost. */
+/* Note that hints of any transaction so far may have been lost; status: not only of logs. */
 static void
-hints_are_lost(Worker *worker)
+hints_are_lost(Worker *worker, bool status)
 {
+	worker->lost_status = status || (worker->lost && worker->lost_status);
 	worker->lost = true;
 	worker->lost_below = next_xact();
 }
@@ -152,7 +173,7 @@ begin_notifying(Worker *worker)
 		set_told(worker, &worker->shown);
 	}
 	worker->base = worker->number;
-	hints_are_lost(worker);
+	hints_are_lost(worker, true);
 	worker->notifying = true;
 	pg_atomic_write_u32(&slot->notify_on, 1);
 }
@@ -205,20 +226,22 @@ static void
 take_hints(Worker *worker)
 {
 	bool		overflow;
+	bool		status;
 	uint32		places;
 
 	FAULT_POINT("round-snapshot");
-	places = queue_drain(worker->slot, worker->buffer, &overflow);
+	places = queue_drain(worker->slot, worker->buffer, &overflow, &status);
 	FAULT_POINT("round-drained");
 
 	if (overflow)
 	{
-		hints_are_lost(worker);
+		hints_are_lost(worker, status);
 		renew_snapshot(worker);
 		FAULT_POINT("round-renewed");
 	}
 	worker->now = worker->shown;
 	worker->catch_up = worker->lost;
+	worker->status_unknown = worker->lost && worker->lost_status;
 	if (worker->lost)
 	{
 		watch_unknown(worker);
@@ -289,6 +312,7 @@ worker_round(Worker *worker)
 	worker->round++;
 	worker->round_count = 0;
 	worker->round_logs = 0;
+	worker->wake_time = 0;
 	worker->told_channels = NIL;
 
 	begin_transaction(worker);
@@ -300,8 +324,9 @@ worker_round(Worker *worker)
 	FAULT_POINT("round-committed");
 
 	subjects_forget_old_channels(worker);
+	/* as long as somebody has yet to be told that he has missed something, a next worker must know */
 	if (worker->notifying)
-		publish_committed(worker->slot, worker->number);
+		publish_committed(worker->slot, worker_has_missed(worker) ? 0 : worker->number);
 	set_told(worker, &worker->now);
 	if (worker->round_count > 0 || !worker->sending)
 		count_round(worker);
