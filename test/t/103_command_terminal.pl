@@ -166,6 +166,7 @@ $node->safe_psql('postgres', q{SELECT wflog.start_execution('e2', 'nightly')});
 		if ($written =~ /one/ && !$resized++)
 		{
 			$terminal->slave->set_winsize(24, 40, 0, 0);
+			$terminal->close_slave;		# newer versions keep it, and there would be no end
 			kill 'WINCH', $child;
 			$node->safe_psql('postgres', q{SELECT wflog.log('e2', repeat('two ', 30)), wflog.set_execution_status('e2', 'SUCCESS')});
 		}
