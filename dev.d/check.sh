@@ -178,8 +178,9 @@ check_tap()
 	say "TAP and pgTAP"
 	compgen -G "$dir/test/t/*.pl" >/dev/null || { echo "none"; return 0; }
 	as_user mkdir -p "$logs/tap"
+	# one more than there are processors: they wait a good deal
 	private_make "$dir" "$pg_config" -s installcheck REGRESS= ISOLATION= \
-		PROVE_FLAGS="-j$((jobs < 4 ? jobs : 4)) --timer" \
+		PROVE_FLAGS="-j$((jobs < 4 ? jobs + 1 : 4)) --timer" \
 		PERL_TEST_HARNESS_DUMP_TAP="$logs/tap" 9>&- || status=$?
 	for file in "$dir"/test/t/*.pl; do
 		file=test/t/${file##*/}
