@@ -126,7 +126,7 @@ sub run_client
 	push @command, '--channels', '--gateway' => 'torture_gateway' if $self->{channels};
 	push @command, '--sabotage' => $self->{sabotage} if $self->{sabotage};
 	$self->{in} = $self->{out} = $self->{err} = '';
-	$self->{timer} = IPC::Run::timer(600);
+	$self->{timer} = IPC::Run::timer(1800);
 	$self->{run} = IPC::Run::start(\@command, '<', \$self->{in}, '>', \$self->{out},
 		'2>', \$self->{err}, $self->{timer});
 	return;
@@ -138,7 +138,8 @@ sub ask
 	my ($self, $what) = @_;
 	$self->{out} = '';
 	$self->{in} .= "$what\n";
-	$self->{timer}->start(300);
+	# it has patience of its own, and knows when the machine is slow
+	$self->{timer}->start(1800);
 	my $answer = eval {
 		IPC::Run::pump $self->{run} until $self->{out} =~ /^$what (\w+)$/m;
 		$self->{out} =~ /^$what (\w+)$/m ? $1 : 'none';
