@@ -18,6 +18,7 @@ typedef struct Follower
 {
 	Conn		conn;
 	Random		random;
+	int			number;			/* of the execution */
 	Stream		stream;
 	bool		broken;
 	bool		ended;
@@ -69,7 +70,7 @@ subscribe(Follower *f)
 	channel = value(&f->conn, "SELECT wflog.channel($1)", 1, f->stream.id);
 	if (!channel)
 	{
-		if (!f->conn.lost)
+		if (!f->conn.lost && short_get(f->number).state != SHORT_UNKNOWN)
 			violation("channel(%s): %s", f->stream.id, f->conn.message);
 		return false;
 	}
@@ -140,6 +141,7 @@ follow(Follower *f, int number)
 {
 	ShortExecution execution = short_get(number);
 
+	f->number = number;
 	stream_begin(&f->stream, f->conn.name, NO_EXECUTION, execution.id);
 	f->ended = false;
 	f->broken = true;

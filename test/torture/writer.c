@@ -322,6 +322,9 @@ short_execution(Writer *w)
 	}
 	count(T_SHORT, 1);
 	number = short_new(w->number, id);
+	/* a crash may take back that it exists */
+	if (w->async)
+		short_state(number, SHORT_UNKNOWN);
 	alive = true;
 	for (int i = between(&w->random, 1, 12); i > 0 && alive; i--)
 	{
