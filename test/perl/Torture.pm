@@ -212,8 +212,13 @@ sub try_query
 {
 	my ($self, $sql) = @_;
 	my ($out, $err, $timed_out) = ('', '', 0);
-	my $status = $self->{node}->psql('postgres', $sql, stdout => \$out, stderr => \$err,
-		timeout => 60, timed_out => \$timed_out, on_error_stop => 0);
+
+	# when it cannot connect, it may be gone before the query has been written to it
+	eval
+	{
+		$self->{node}->psql('postgres', $sql, stdout => \$out, stderr => \$err,
+			timeout => 60, timed_out => \$timed_out, on_error_stop => 0);
+	};
 	return $out;
 }
 
