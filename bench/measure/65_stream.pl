@@ -182,80 +182,125 @@ sub measure_notify
 	return;
 }
 
-# From the reply to a commit to its notification.
+# S1's stream looks once a second for what is newer than the newest it has seen.
+my $poll = q{SELECT message, created_at FROM s1.workflow_execution_logs
+	WHERE execution_id = $1 AND created_at > coalesce($2::timestamptz, '-infinity') ORDER BY created_at};
+
+# From the reply to a commit to its notification, or until polling finds it.
 sub measure_latency
 {
 	my ($cluster, $data, $report) = @_;
 	my $conninfo = conninfo($cluster);
 	my $seconds = $report->{quick} ? 2 : 10;
-	my $insert = 'INSERT INTO %s (execution_id, message) VALUES ($1, $2)';
+	my $insert = 'INSERT INTO wflog.workflow_execution_logs (execution_id, message) VALUES ($1, $2)';
+	my $insert_s1 = 'INSERT INTO s1.workflow_execution_logs (execution_id, event_type, message)'
+	  . " VALUES (\$1, 'step_output', \$2)";
 
-	set_notify($cluster, 'on');
 	register($cluster);
-	my @channels = channels($cluster);
 	my $program = build_program($cluster);
-	my $run = sub {
-		my ($rate, @channel) = @_;
-		return [ split q{ }, $cluster->command($program, 'latency', $conninfo, $rate, $seconds, 32,
-			sprintf($insert, 'wflog.workflow_execution_logs'), ids('asked'), '--', @channel) ];
-	};
+	my %by = (
+		wflog => sub {
+			my ($rate, $sessions) = @_;
+			return ('latency', $conninfo, $rate, $seconds, $sessions, $insert, ids('asked'), '--', channels($cluster));
+		},
+		trigger => sub {
+			my ($rate, $sessions) = @_;
+			return ('latency', $conninfo, $rate, $seconds, $sessions, $insert, ids('asked'), '--', 'by_hand');
+		},
+		polling => sub {
+			my ($rate, $sessions) = @_;
+			$cluster->sql(q(DELETE FROM s1.workflow_execution_logs WHERE execution_id LIKE 'stream-asked-%'));
+			return ('poll', $conninfo, $rate, $seconds, $sessions, $insert_s1, $poll, ids('asked'));
+		});
 
 	$report->table('what', 'logs/s reached', 'lost', 'twice', 'p50 ms', 'p99 ms', 'max ms');
-	for my $rate (1000, 5000, 10_000)
+	for ([ 1000, 32 ], [ 5000, 32 ], [ 5000, 8 ], [ 10_000, 32 ])
 	{
-		for my $by ('wflog', 'trigger')
+		my ($rate, $sessions) = @$_;
+		for my $by ('wflog', 'trigger', 'polling')
 		{
-			next if $by eq 'trigger' && $rate > 1000;
-			if ($by eq 'trigger')
-			{
-				set_notify($cluster, 'off');
-				$cluster->sql($trigger);
-			}
-			my @runs = map { $run->($rate, $by eq 'trigger' ? 'by_hand' : @channels) } 1 .. 3;
+			next if $by ne 'wflog' && ($rate > 5000 || $sessions < 32);
+			set_notify($cluster, $by eq 'wflog' ? 'on' : 'off');
+			$cluster->sql($trigger) if $by eq 'trigger';
+			my @runs = map { [ split q{ }, $cluster->command($program, $by{$by}->($rate, $sessions)) ] } 1 .. 3;
+			$cluster->sql($drop_trigger) if $by eq 'trigger';
 			my $median = sub { my ($field) = @_; Bench::Report::median(map { $_->[$field] } @runs) };
-			$report->row("$by, $rate logs/s from 32 sessions", Bench::Report::number($median->(3)),
+			$report->row("$by, $rate logs/s from $sessions sessions", Bench::Report::number($median->(3)),
 				(map { Bench::Report::median(@$_) } [ map { $_->[0] - $_->[1] } @runs ], [ map { $_->[2] } @runs ]),
 				map { Bench::Report::number($median->($_) / 1000) } 4, 5, 6);
-			if ($by eq 'trigger')
-			{
-				$cluster->sql($drop_trigger);
-				set_notify($cluster, 'on');
-			}
 		}
 	}
+	set_notify($cluster, 'on');
 	return;
 }
 
-# Notifications of a flood: as fast as the worker and one listener go.
+# How many logs the worker has notified.
+sub logs_notified
+{
+	my ($cluster) = @_;
+	return $cluster->sql('SELECT logs_notified FROM wflog.stat');
+}
+
+# How long the worker takes until it has notified so many logs, in seconds, from
+# the end of what comes first; then it is let go.
+sub time_until
+{
+	my ($cluster, $logs, $first, $go) = @_;
+
+	return $cluster->sql(qq{$first;
+		SELECT clock_timestamp() AS began \\gset
+		$go
+		DO \$\$ BEGIN
+			WHILE (SELECT logs_notified FROM wflog.stat) < $logs LOOP
+				PERFORM pg_sleep(0.005);
+			END LOOP;
+		END \$\$;
+		SELECT extract(epoch FROM clock_timestamp() - :'began');});
+}
+
+# What the worker and one listener manage, with nobody writing meanwhile.
 sub measure_flood
 {
 	my ($cluster, $data, $report) = @_;
 	my $conninfo = conninfo($cluster);
 	my $rows = $report->{quick} ? 20_000 : 400_000;
+	my $transactions = $report->{quick} ? 4000 : 40_000;
 
 	set_notify($cluster, 'on');
 	register($cluster);
 	my @channels = channels($cluster);
 	my $listener = start_program($cluster, 'listen', $conninfo, @channels);
-	my $before = $cluster->sql('SELECT logs_notified FROM wflog.stat');
-	my $flood = $cluster->sql(qq{
-		BEGIN;
-		INSERT INTO wflog.workflow_execution_logs (execution_id, message)
-		SELECT 'stream-asked-' || 1 + i % $executions, 'Fetched page ' || i FROM generate_series(1, $rows) AS i;
-		SELECT clock_timestamp() AS began \\gset
-		COMMIT;
-		DO \$\$ BEGIN
-			WHILE (SELECT logs_notified FROM wflog.stat) < $before + $rows LOOP
-				PERFORM pg_sleep(0.005);
-			END LOOP;
-		END \$\$;
-		SELECT extract(epoch FROM clock_timestamp() - :'began');});
+	my $written = 0;
+
+	$report->table('what', 'logs', 'logs/s');
+	my @seconds = map {
+		$written += $rows;
+		time_until($cluster, logs_notified($cluster) + $rows, qq{INSERT INTO wflog.workflow_execution_logs (execution_id, message)
+			SELECT 'stream-asked-' || 1 + i % $executions, 'Fetched page ' || i FROM generate_series(1, $rows) AS i}, '')
+	} 1 .. $report->repetitions;
+	$report->row('one transaction, from its commit on', $rows, Bench::Report::number($rows / Bench::Report::median(@seconds)));
+
+	# a backlog: the worker is held while it is written
+	for ([ 'single rows', 1, $transactions, single_row('asked') ],
+		[ 'batches of 100', 100, $transactions / 20, batch('asked') ])
+	{
+		my ($what, $size, $count, $script) = @$_;
+		@seconds = map {
+			my $pid = $cluster->sql('SELECT worker_pid FROM wflog.stat');
+
+			sleep 1;
+			kill 'STOP', $pid;
+			my $until = logs_notified($cluster) + $size * $count;
+			$cluster->pgbench($script, clients => 8, transactions => $count / 8);
+			$written += $size * $count;
+			time_until($cluster, $until, '', "\\! kill -CONT $pid");
+		} 1 .. $report->repetitions;
+		$report->row("a backlog of $what", $size * $count,
+			Bench::Report::number($size * $count / Bench::Report::median(@seconds)));
+	}
 	sleep 2;
 	my ($notifications) = split q{ }, stop_program($listener);
-
-	$report->table('what', 'logs', 'received', 'logs/s');
-	$report->row("one transaction of $rows logs, from its commit to the last notification", $rows, $notifications,
-		Bench::Report::number($rows / $flood));
+	die "$written logs were written, $notifications notifications came\n" if $notifications < $written;
 	return;
 }
 

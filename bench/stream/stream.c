@@ -12,6 +12,10 @@
  *			($1 an ID in turn, $2 the message); prints how long after the
  *			commit's reply the notification came, in microseconds
  *
+ *		  stream poll CONNINFO RATE SECONDS WRITERS STATEMENT QUERY ID...
+ *			the same, but what comes is looked up once a second for each ID, by
+ *			QUERY: message and a position of what is behind position $2 of ID $1
+ *
  * The first two run until SIGTERM and print "ready" when they listen.
  *
  *-------------------------------------------------------------------------
@@ -196,22 +200,82 @@ compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* What is written and what has come. */
+static int	each;				/* logs of a writer */
+static int64_t *came;			/* when, by writer and number */
+static int	received = 0;
+static int	repeated = 0;
+static int64_t last;			/* when something came last */
+
+/* A message has come, or a text that contains it. */
+static void
+note(const char *text)
+{
+	const char *mark = strchr(text, '@');
+	int			writer;
+	int			number;
+
+	if (mark && sscanf(mark, MARK, &writer, &number) == 2)
+	{
+		int64_t    *slot = &came[(int64_t) writer * each + number];
+
+		last = now_us();
+		if (*slot != 0)
+			repeated++;
+		else
+			received++;
+		*slot = last;
+	}
+}
+
+/* Look up what has come, once a second, until all has or nothing does any more. */
+static void
+look_up(PGconn *conn, const char *query, int total, int ids, char **id)
+{
+	char	  **position = calloc(ids, sizeof(char *));
+	int64_t		due = now_us();
+
+	while (received < total && now_us() - last < 5000000)
+	{
+		for (int i = 0; i < ids; i++)
+		{
+			const char *values[2] = {id[i], position[i]};
+			PGresult   *result = PQexecParams(conn, query, 2, NULL, values, NULL, NULL, 0);
+			int			rows = PQntuples(result);
+
+			if (PQresultStatus(result) != PGRES_TUPLES_OK)
+				fail("cannot look up", conn);
+			for (int row = 0; row < rows; row++)
+				note(PQgetvalue(result, row, 0));
+			if (rows > 0)
+			{
+				free(position[i]);
+				position[i] = strdup(PQgetvalue(result, rows - 1, 1));
+			}
+			PQclear(result);
+		}
+		due += 1000000;
+		if (due > now_us())
+			usleep(due - now_us());
+	}
+}
+
+/* Measure; query is NULL to listen on channels. */
 static int
 latency(const char *conninfo, int rate, int seconds, int writers, const char *statement,
-		int ids, char **id, int channels, char **channel)
+		const char *query, int ids, char **id, int channels, char **channel)
 {
-	int			each = rate * seconds / writers;
-	int			total = each * writers;
-	int64_t    *committed = mmap(NULL, sizeof(int64_t) * total, PROT_READ | PROT_WRITE,
-								 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int64_t    *came = calloc(total, sizeof(int64_t));
+	int			total;
+	int64_t    *committed;
 	PGconn	   *conn = connect_to(conninfo);
 	struct pollfd ready = {PQsocket(conn), POLLIN, 0};
 	int64_t		start;
-	int64_t		last;
-	int			received = 0;
-	int			repeated = 0;
 
+	each = rate * seconds / writers;
+	total = each * writers;
+	committed = mmap(NULL, sizeof(int64_t) * total, PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	came = calloc(total, sizeof(int64_t));
 	for (int i = 0; i < channels; i++)
 		listen_on(conn, channel[i]);
 	start = last = now_us() + 300000;	/* the writers connect meanwhile */
@@ -220,7 +284,9 @@ latency(const char *conninfo, int rate, int seconds, int writers, const char *st
 			write_logs(conninfo, writer, each, start + writer * 1000000LL / rate,
 					   1e6 * writers / rate, statement, ids, id, committed + (int64_t) writer * each);
 
-	while (received < total && now_us() - last < 5000000)
+	if (query)
+		look_up(conn, query, total, ids, id);
+	while (!query && received < total && now_us() - last < 5000000)
 	{
 		PGnotify   *notify;
 
@@ -228,21 +294,7 @@ latency(const char *conninfo, int rate, int seconds, int writers, const char *st
 			fail("lost the session", conn);
 		while ((notify = PQnotifies(conn)) != NULL)
 		{
-			const char *mark = strchr(notify->extra, '@');
-			int			writer;
-			int			number;
-
-			if (mark && sscanf(mark, MARK, &writer, &number) == 2)
-			{
-				int64_t    *slot = &came[(int64_t) writer * each + number];
-
-				last = now_us();
-				if (*slot != 0)
-					repeated++;
-				else
-					received++;
-				*slot = last;
-			}
+			note(notify->extra);
 			PQfreemem(notify);
 		}
 	}
@@ -288,10 +340,14 @@ main(int argc, char **argv)
 		while (7 + ids < argc && strcmp(argv[7 + ids], "--") != 0)
 			ids++;
 		if (ids > 0 && 8 + ids < argc && atoi(argv[3]) > 0 && atoi(argv[5]) > 0)
-			return latency(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6],
+			return latency(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6], NULL,
 						   ids, argv + 7, argc - 8 - ids, argv + 8 + ids);
 	}
+	if (argc >= 9 && strcmp(argv[1], "poll") == 0 && atoi(argv[3]) > 0 && atoi(argv[5]) > 0)
+		return latency(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6], argv[7],
+					   argc - 8, argv + 8, 0, NULL);
 	fprintf(stderr, "usage: stream idle CONNINFO COUNT | listen CONNINFO CHANNEL... |\n"
-			"       latency CONNINFO RATE SECONDS WRITERS STATEMENT ID... -- CHANNEL...\n");
+			"       latency CONNINFO RATE SECONDS WRITERS STATEMENT ID... -- CHANNEL... |\n"
+			"       poll CONNINFO RATE SECONDS WRITERS STATEMENT QUERY ID...\n");
 	return 2;
 }
