@@ -82,7 +82,7 @@ torture_broken()
 			fi
 			passed+="<$test $with>"
 		fi
-		as_user patch -s -d "$dir" -p1 -i "$patch" || die "torture: $name.patch does not apply"
+		as_user patch -s -F0 -d "$dir" -p1 -i "$patch" || die "torture: $name.patch does not apply"
 		torture_build FAULTS=1
 		if torture_broken_test; then
 			survivors=$((survivors + 1))
@@ -92,7 +92,7 @@ torture_broken()
 			as_user sed -nE 's/^not ok [0-9]+ - ([^.])/\1/p' "$log" | head -n 3 |
 				sed "s|^|             ${test##*/}: |" | cut -c1-160
 		fi
-		as_user patch -s -R -d "$dir" -p1 -i "$patch"
+		as_user patch -s -F0 -R -d "$dir" -p1 -i "$patch"
 	done
 	echo "${#names[@]} broken builds, $survivors not noticed"
 	[ "$survivors" -eq 0 ]
