@@ -16,19 +16,47 @@
 #include "rollup.h"
 #include "stream.h"
 
+/* Passes on those logs of a leaf that are rolled up. */
+typedef struct SeenVisitor
+{
+	const XactSet *seen;
+	LogVisitor	visit;
+	void	   *arg;
+} SeenVisitor;
+
+/* Pass on a log if it is rolled up; a LogVisitor. */
+static void
+visit_seen(TupleTableSlot *slot, void *arg)
+{
+	const SeenVisitor *visitor = arg;
+
+	if (xact_set_contains(visitor->seen, stream_xact(slot)))
+		visitor->visit(slot, visitor->arg);
+}
+
+/* The execution in one leaf only. */
+static ExecutionKey
+key_in_leaf(const Rollup *rollup, const ExecutionKey *key, int leaf)
+{
+	ExecutionKey one = *key;
+	LeafSet    *set = leaf_set_copy(rollup->leaves);
+
+	set->leaves[0] = rollup->leaves->leaves[leaf];
+	set->count = 1;
+	one.leaves = set;
+	return one;
+}
+
 /* Visit the logs behind a part that pass a filter, or of those only the errors. */
 static void
 visit_behind(const Rollup *rollup, const ExecutionKey *key, int leaf, LogFilter filter,
 			 bool errors_only, LogVisitor visit, void *arg)
 {
-	ExecutionKey one = *key;
-	LeafSet    *set = leaf_set_copy(rollup->leaves);
+	ExecutionKey one = key_in_leaf(rollup, key, leaf);
+	SeenVisitor visitor = {&rollup->seen, visit, arg};
 	LogScan    *scan;
 	TupleTableSlot *slot;
 
-	set->leaves[0] = rollup->leaves->leaves[leaf];
-	set->count = 1;
-	one.leaves = set;
 	if (errors_only)
 	{
 		filter.min_level = LEVEL_ERROR;
@@ -37,10 +65,18 @@ visit_behind(const Rollup *rollup, const ExecutionKey *key, int leaf, LogFilter 
 	}
 	scan = log_scan_begin(&one, &filter, ForwardScanDirection, NULL, NULL);
 	while ((slot = log_scan_next(scan)) != NULL)
-		if (xact_set_contains(&rollup->seen, stream_xact(slot)))
-			visit(slot, arg);
+		visit_seen(slot, &visitor);
 	log_scan_end(scan);
-	pfree(set);
+}
+
+/* Visit all logs behind a part, in the order they lie in. */
+static void
+visit_all_behind(const Rollup *rollup, const ExecutionKey *key, int leaf, LogVisitor visit, void *arg)
+{
+	ExecutionKey one = key_in_leaf(rollup, key, leaf);
+	SeenVisitor visitor = {&rollup->seen, visit, arg};
+
+	log_visit_all(&one, log_filter_all(), visit_seen, &visitor);
 }
 
 /*
@@ -67,7 +103,11 @@ rollup_visit(const Rollup *rollup, const ExecutionKey *key, const RollupVisitors
 
 			filter.start_time = Max(span->start_time, counts->first);
 			filter.end_time = Min(span->end_time, counts->last);
-			if (share != DAY_DONE)
+			/* if there is no other day, the cheapest order will do */
+			if (share == DAY_LOGS && totals.day_count == 1 && filter.start_time == counts->first &&
+				filter.end_time == counts->last)
+				visit_all_behind(rollup, key, part->leaf, visitors->log, visitors->arg);
+			else if (share != DAY_DONE)
 				visit_behind(rollup, key, part->leaf, filter, share == DAY_ERRORS,
 							 share == DAY_ERRORS ? visitors->error : visitors->log, visitors->arg);
 		}
