@@ -145,5 +145,8 @@ extern const Command logs_command;
 extern const Command ls_command;
 extern const Command maintain_command;
 extern const Command run_command;
+#ifdef WFLOG_SERVE
+extern const Command serve_command;
+#endif
 
 #endif							/* WFLOG_CLIENT_H */

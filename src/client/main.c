@@ -18,6 +18,9 @@ static const Command *const commands[] = {
 	&ingest_command,
 	&export_command,
 	&maintain_command,
+#ifdef WFLOG_SERVE
+	&serve_command,
+#endif
 };
 
 static void
@@ -72,5 +75,10 @@ main(int argc, char **argv)
 			current_command = commands[i];
 			leave(current_command->run(argc - 1, argv + 1));
 		}
+#ifndef WFLOG_SERVE
+	if (strcmp(name, "serve") == 0)
+		fail(EXIT_FAILED, "Install libevent, cjose and jansson with their headers, then build wflog again.",
+			 "this wflog was built without \"serve\"");
+#endif
 	usage_error("there is no subcommand \"%s\"", name);
 }

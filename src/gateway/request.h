@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.h
+ *	  Requests, and what answers are made of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef WFLOG_REQUEST_H
+#define WFLOG_REQUEST_H
+
+#include "connection.h"
+#include "jwt.h"
+
+struct Job;
+struct Route;
+
+#define MAX_PARAMETERS 64
+#define REQUEST_ID_MAX 64
+#define TRACE_ID_MAX 64
+
+/* A parameter of the query or of the path, decoded. */
+typedef struct Parameter
+{
+	char	   *name;
+	char	   *value;
+} Parameter;
+
+typedef struct Request
+{
+	Conn	   *conn;
+	HttpRequest http;			/* points into head */
+	char	   *head;
+	Buffer		body;
+	uint64		body_left;		/* of a body with a length */
+	HttpChunks	chunks;
+	const struct Route *route;
+	Parameter	path;			/* the one variable part of the path; or NULLs */
+	int			parameter_count;
+	Parameter	parameters[MAX_PARAMETERS];
+	Claims		claims;			/* who asks; verified */
+	struct Job *job;			/* the database is being asked */
+	int64		begun;			/* clock_us() */
+	int64		database_us;
+	char		id[REQUEST_ID_MAX + 1];
+	char		trace_id[TRACE_ID_MAX + 1];
+	Buffer		headers;		/* lines to go with the answer */
+} Request;
+
+/* ---- request.c: reading ---- */
+
+extern bool request_read_head(Conn *conn);
+extern bool request_read_body(Conn *conn);
+extern void request_refuse(Conn *conn, int status, const char *detail);
+extern void request_abandoned(Request *request);
+extern void request_free(Request *request);
+
+/* ---- response.c: answering; each ends the request ---- */
+
+extern void respond(Request *request, int status, const char *content_type,
+					const char *body, size_t len);
+extern void respond_problem(Request *request, int status, const char *parameter,
+							const char *fmt,...) pg_attribute_printf(4, 5);
+extern void respond_unauthorized(Request *request, const char *why);
+extern void respond_stream_head(Request *request);
+extern void request_header(Request *request, const char *fmt,...) pg_attribute_printf(2, 3);
+
+/* ---- parameters.c ---- */
+
+extern bool url_decode(Buffer *out, HttpText text, bool is_query);
+extern bool parameters_parse(Request *request);
+extern const char *parameter(const Request *request, const char *name);
+extern bool parameter_number(Request *request, const char *name, int64 fallback, int64 min,
+							 int64 max, int64 *value);
+extern bool parameter_bool(Request *request, const char *name, bool fallback, bool *value);
+
+/* ---- router.c ---- */
+
+typedef enum Access
+{
+	ACCESS_OPEN,				/* anybody */
+	ACCESS_TOKEN,				/* a token in the Authorization header */
+	ACCESS_STREAM				/* there, or as parameter: EventSource cannot set headers */
+} Access;
+
+typedef struct Route
+{
+	const char *method;			/* GET serves HEAD, too */
+	const char *pattern;		/* {name} is one part of the path */
+	Access		access;
+	void		(*handle) (Request *request);
+	const char *name;			/* in metrics */
+} Route;
+
+extern void request_dispatch(Request *request);
+extern bool route_takes_body(const Request *request);
+
+/* ---- access_log.c ---- */
+
+extern void access_log_open(void);
+extern void access_log(const Request *request, int status, size_t bytes);
+
+/* ---- metrics.c ---- */
+
+extern void metrics_request(const Route *route, int status, int64 microseconds);
+extern void metrics_append(Buffer *out);
+
+/* ---- rest.c, monitor.c, stream_begin.c: handlers ---- */
+
+extern void handle_logs(Request *request);
+extern void handle_summary(Request *request);
+extern void handle_recent_logs(Request *request);
+extern void handle_execution(Request *request);
+extern void handle_executions(Request *request);
+extern void handle_workflow_logs(Request *request);
+extern void handle_workflow_summary(Request *request);
+extern void handle_health(Request *request);
+extern void handle_ready(Request *request);
+extern void handle_metrics(Request *request);
+extern void handle_stream(Request *request);
+
+#endif							/* WFLOG_REQUEST_H */

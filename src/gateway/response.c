@@ -1,0 +1,140 @@
+/*-------------------------------------------------------------------------
+ *
+ * response.c
+ *	  Answers.
+ *
+ * Errors are problem documents (RFC 9457): status, title and detail, the id of
+ * the request, and of a bad parameter its name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "request.h"
+
+#include "jsonscan.h"
+
+#include <stdarg.h>
+
+/* Add a line to the headers of the answer. */
+void
+request_header(Request *request, const char *fmt,...)
+{
+	char		line[2048];
+	va_list		args;
+	int			len;
+
+	va_start(args, fmt);
+	len = vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	if (len < 0 || len >= sizeof(line))
+		return;					/* none of ours is that long; a half one would be worse than none */
+	buffer_append(&request->headers, line, len);
+	buffer_string(&request->headers, "\r\n");
+}
+
+/* The head of an answer, but for the empty line. */
+static void
+append_head(Buffer *out, Request *request, int status, const char *content_type)
+{
+	time_t		now = time(NULL);
+	struct tm	parts;
+	char		date[40];
+
+	gmtime_r(&now, &parts);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+	buffer_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_reason(status), date);
+	if (content_type)
+		buffer_printf(out, "Content-Type: %s\r\n", content_type);
+	if (request->id[0])
+		buffer_printf(out, "X-Request-ID: %s\r\n", request->id);
+	if (request->trace_id[0])
+		buffer_printf(out, "X-Trace-ID: %s\r\n", request->trace_id);
+	buffer_string(out, "X-Content-Type-Options: nosniff\r\n");
+	buffer_append(out, request->headers.data, request->headers.len);
+}
+
+/* Answer the request and be done with it. */
+void
+respond(Request *request, int status, const char *content_type, const char *body, size_t len)
+{
+	Conn	   *conn = request->conn;
+	Buffer		out = {0};
+	bool		head_only = http_text_is(request->http.method, "HEAD");
+	bool		has_body = status != 204 && status != 304;
+
+	append_head(&out, request, status, has_body ? content_type : NULL);
+	if (has_body)
+		buffer_printf(&out, "Content-Length: %zu\r\n", len);
+	if (conn->close_after || gateway.draining)
+		buffer_string(&out, "Connection: close\r\n");
+	else if (request->http.minor_version == 0)
+		buffer_string(&out, "Connection: keep-alive\r\n");
+	buffer_string(&out, "\r\n");
+	if (has_body && !head_only)
+		buffer_append(&out, body, len);
+	metrics_request(request->route, status, clock_us() - request->begun);
+	access_log(request, status, out.len);
+	conn->request = NULL;
+	request_free(request);
+	conn_send(conn, out.data, out.len);
+	buffer_free(&out);
+	conn_answered(conn);
+}
+
+/* Answer with what is wrong; parameter is the name of a bad one, or NULL. */
+void
+respond_problem(Request *request, int status, const char *parameter, const char *fmt,...)
+{
+	Buffer		body = {0};
+	char		detail[1024];
+	va_list		args;
+
+	va_start(args, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, args);
+	va_end(args);
+	buffer_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+				  http_reason(status), status);
+	json_quote(&body, detail, strlen(detail));
+	if (parameter)
+	{
+		buffer_string(&body, ",\"parameter\":");
+		json_quote(&body, parameter, strlen(parameter));
+	}
+	if (request->id[0])
+		buffer_printf(&body, ",\"request_id\":\"%s\"", request->id);
+	buffer_string(&body, "}\n");
+	if (status >= 400)
+		request_header(request, "Cache-Control: no-store");
+	respond(request, status, "application/problem+json", body.data, body.len);
+	buffer_free(&body);
+}
+
+/* 401, with what the client can do about it (RFC 6750); why is NULL if there was no token. */
+void
+respond_unauthorized(Request *request, const char *why)
+{
+	if (why)
+		request_header(request, "WWW-Authenticate: Bearer error=\"invalid_token\", error_description=\"%s\"", why);
+	else
+		request_header(request, "WWW-Authenticate: Bearer");
+	respond_problem(request, 401, NULL, "%s", why ? why :
+					"A token is needed: Authorization: Bearer TOKEN.");
+}
+
+/*
+ * Begin a stream of events.  The answer has no length and ends with the
+ * connection, which every proxy passes on as it comes; the headers ask those
+ * that buffer or compress not to.
+ */
+void
+respond_stream_head(Request *request)
+{
+	Buffer		out = {0};
+
+	append_head(&out, request, 200, "text/event-stream; charset=utf-8");
+	buffer_string(&out, "Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
+				  "Connection: close\r\n\r\n");
+	metrics_request(request->route, 200, clock_us() - request->begun);
+	access_log(request, 200, out.len);
+	conn_send(request->conn, out.data, out.len);
+	buffer_free(&out);
+}

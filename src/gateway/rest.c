@@ -1,0 +1,380 @@
+/*-------------------------------------------------------------------------
+ *
+ * rest.c
+ *	  Answers made by one function of the database, which writes their JSON.
+ *
+ * The gateway checks parameters as far as the log API says how (limit, offset,
+ * true and false), and hands the others on: the database knows its levels and
+ * times, and its refusals become problem documents that name no internals.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "request.h"
+
+#include "jsonscan.h"
+#include "pool.h"
+
+#include <openssl/evp.h>
+
+#define MAX_LIMIT 1000
+
+/* How long clients may keep the logs of a finished execution without asking, in seconds. */
+#define FINISHED_MAX_AGE 300
+
+/* Filters, and what else goes on to the functions as text; in the order of the SQL below. */
+static const char *const filters[] = {"level", "min_level", "start_time", "end_time", "category",
+"event_type", "node_id", "source", "attempt", "milestones_only", "min_priority", "search",
+"after", "before"};
+
+static const char logs_sql[] =
+"SELECT wflog.logs_json($1::pg_catalog.varchar, max_rows => $2, skip => $3::pg_catalog.int8,"
+" from_end => $4, detail => $5, with_total => $6,"
+" level => $7, min_level => $8, start_time => $9, end_time => $10, category => $11,"
+" event_type => $12, node_id => $13, source => $14, attempt => $15,"
+" milestones_only => COALESCE($16::pg_catalog.bool, false), min_priority => $17, search => $18,"
+" after => $19, before => $20),"
+" (SELECT e.end_time IS NOT NULL FROM wflog.workflow_executions e"
+" WHERE e.execution_id OPERATOR(pg_catalog.=) $1::pg_catalog.varchar)";
+
+static const char workflow_logs_sql[] =
+"SELECT wflog.workflow_logs_json($1, max_rows => $2, from_end => $3, detail => $4,"
+" level => $5, min_level => $6, start_time => $7, end_time => $8, category => $9,"
+" event_type => $10, node_id => $11, source => $12, attempt => $13,"
+" milestones_only => COALESCE($14::pg_catalog.bool, false), min_priority => $15, search => $16,"
+" after => $17, before => $18), false";
+
+static const char summary_sql[] =
+"SELECT wflog.summary($1::pg_catalog.varchar),"
+" (SELECT e.end_time IS NOT NULL FROM wflog.workflow_executions e"
+" WHERE e.execution_id OPERATOR(pg_catalog.=) $1::pg_catalog.varchar)";
+
+static const char recent_sql[] = "SELECT wflog.recent_logs($1, max_rows => $2, include_all_executions => $3), false";
+static const char execution_sql[] = "SELECT wflog.execution($1::pg_catalog.varchar), false";
+static const char executions_sql[] =
+"SELECT wflog.executions_json($1, status => $2, max_rows => $3, after => $4), false";
+static const char workflow_summary_sql[] =
+"SELECT wflog.workflow_summary($1, since => $2, until => $3, bucket => $4), false";
+
+/* The status that an error of the database is told as. */
+static int
+status_of_state(const char *state)
+{
+	static const struct
+	{
+		const char *state;		/* or its class */
+		int			status;
+	}			known[] = {
+		{"P0002", 404}, {"WF001", 422}, {"WF002", 410}, {"22", 422}, {"42501", 403},
+		{"57014", 504}, {"40001", 503}, {"55P03", 503}, {"53", 503}, {"57P", 503}, {"25006", 503},
+	};
+
+	for (int i = 0; i < lengthof(known); i++)
+		if (strncmp(state, known[i].state, strlen(known[i].state)) == 0)
+			return known[i].status;
+	return 500;
+}
+
+/* Answer a job that has not done what it should. */
+static void
+respond_job_problem(Request *request, const Job *job)
+{
+	int			status = job->outcome == JOB_FAILED ? status_of_state(job_sqlstate(job)) : 503;
+
+	if (status == 503)
+		request_header(request, "Retry-After: %d", job->outcome == JOB_AWAY ? 2 : 1);
+	if (job->outcome == JOB_AWAY)
+		respond_problem(request, status, NULL, "The database cannot be reached.");
+	else if (job->outcome == JOB_TOO_MANY)
+		respond_problem(request, status, NULL, "Too many requests are waiting for the database.");
+	else if (status == 404)
+		respond_problem(request, status, NULL, "There is no such execution or workflow.");
+	else if (status == 422 || status == 410)
+		respond_problem(request, status, NULL, "%s", job_message(job));
+	else if (status == 504)
+		respond_problem(request, status, NULL, "The database took too long.");
+	else if (status == 503)
+		respond_problem(request, status, NULL, "The database is too busy.");
+	else if (status == 403)
+		respond_problem(request, status, NULL, "This is not allowed.");
+	else
+	{
+		complain("request %s failed: %s: %s", request->id, job_sqlstate(job), job_message(job));
+		respond_problem(request, status, NULL, "The database reports an error.");
+	}
+}
+
+/* A strong validator: of these bytes, and so of everything that retention or redaction changes. */
+static void
+make_etag(char *etag, const char *body, size_t len)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int digest_len = 0;
+
+	if (!EVP_Digest(body, len, digest, &digest_len, EVP_sha256(), NULL))
+		memset(digest, 0, 16);
+	*etag++ = '"';
+	for (int i = 0; i < 16; i++, etag += 2)
+		sprintf(etag, "%02x", digest[i]);
+	strcpy(etag, "\"");
+}
+
+/* Does If-None-Match name it? */
+static bool
+is_matched(HttpText header, const char *etag)
+{
+	size_t		len = strlen(etag);
+
+	if (header.len == 1 && header.at[0] == '*')
+		return true;
+	for (size_t i = 0; i + len <= header.len; i++)
+		if (memcmp(header.at + i, etag, len) == 0)
+			return true;
+	return false;
+}
+
+/* Append a parameter to a query, encoded. */
+static void
+append_parameter(Buffer *out, const char *name, const char *value)
+{
+	buffer_printf(out, "%c%s=", out->len > 0 && memchr(out->data, '?', out->len) ? '&' : '?', name);
+	for (; *value; value++)
+		if (isalnum((unsigned char) *value) || strchr("-._~", *value))
+			buffer_char(out, *value);
+		else
+			buffer_printf(out, "%%%02X", (unsigned char) *value);
+}
+
+/* A link to a neighbouring page: this request's address with another cursor. */
+static void
+link_page(Request *request, Buffer *links, const JsonValue *cursor, const char *parameter_name, const char *rel)
+{
+	Buffer		target = {0};
+	char	   *text = json_text(cursor);
+
+	if (text == NULL)
+		return;
+	buffer_append(&target, request->http.path.at, request->http.path.len);
+	for (int i = 0; i < request->parameter_count; i++)
+	{
+		const char *name = request->parameters[i].name;
+
+		if (strspn(name, "abcdefghijklmnopqrstuvwxyz_") == strlen(name) && strcmp(name, "after") != 0 &&
+			strcmp(name, "before") != 0 && strcmp(name, "offset") != 0 && strcmp(name, "from_end") != 0)
+			append_parameter(&target, name, request->parameters[i].value);
+	}
+	append_parameter(&target, parameter_name, text);
+	if (target.len < 900)
+		buffer_printf(links, "%s<%s>; rel=\"%s\"", links->len > 0 ? ", " : "", buffer_text(&target), rel);
+	buffer_free(&target);
+	free(text);
+}
+
+static void
+add_links(Request *request, const char *body, size_t len)
+{
+	JsonValue	document = json_document(body, len);
+	JsonValue	pagination = json_find(&document, "pagination");
+	JsonValue	next = json_find(&pagination, "next_cursor");
+	JsonValue	prev = json_find(&pagination, "prev_cursor");
+	Buffer		links = {0};
+
+	link_page(request, &links, &next, "after", "next");
+	link_page(request, &links, &prev, "before", "prev");
+	if (links.len > 0)
+		request_header(request, "Link: %s", buffer_text(&links));
+	buffer_free(&links);
+}
+
+/* The database has answered: one row, the JSON and whether it is of a finished execution. */
+static void
+rest_done(Job *job)
+{
+	Request    *request = job->owner;
+	PGresult   *result = job->results[0];
+	const char *body;
+	size_t		len;
+	char		etag[40];
+
+	request->job = NULL;
+	request->database_us += job->took_us;
+	if (job->outcome != JOB_DONE || PQntuples(result) != 1)
+	{
+		respond_job_problem(request, job);
+		return;
+	}
+	body = PQgetvalue(result, 0, 0);
+	len = PQgetlength(result, 0, 0);
+	request_header(request, "Vary: Authorization");
+	add_links(request, body, len);
+	if (PQgetvalue(result, 0, 1)[0] == 't')
+	{
+		make_etag(etag, body, len);
+		request_header(request, "ETag: %s", etag);
+		request_header(request, "Cache-Control: private, max-age=%d, must-revalidate", FINISHED_MAX_AGE);
+		if (is_matched(http_header(&request->http, "If-None-Match"), etag))
+		{
+			respond(request, 304, NULL, NULL, 0);
+			return;
+		}
+	}
+	else
+		request_header(request, "Cache-Control: private, no-cache");
+	respond(request, 200, "application/json", body, len);
+}
+
+static Job *
+rest_job(Request *request, int timeout, const char *sql, Statement **statement)
+{
+	Job		   *job = job_make(JOB_REQUEST, request->claims.json, timeout, rest_done, request);
+
+	request->job = job;
+	*statement = job_statement(job, sql);
+	return job;
+}
+
+static void
+add_filters(Request *request, Statement *statement)
+{
+	for (int i = 0; i < lengthof(filters); i++)
+	{
+		const char *value = parameter(request, filters[i]);
+
+		/* an empty one is none, as forms send it */
+		statement_text(statement, value && value[0] ? value : NULL);
+	}
+}
+
+/* GET …/executions/{id}/logs: S1's LogsResponse */
+void
+handle_logs(Request *request)
+{
+	int64		limit;
+	int64		offset;
+	bool		from_end;
+	bool		detail;
+	bool		with_total;
+	bool		milestones;
+	Statement  *statement;
+	Job		   *job;
+
+	if (!parameter_number(request, "limit", 100, 1, MAX_LIMIT, &limit) ||
+		!parameter_number(request, "offset", 0, 0, PG_INT64_MAX, &offset) ||
+		!parameter_bool(request, "from_end", false, &from_end) ||
+		!parameter_bool(request, "detail", false, &detail) ||
+		!parameter_bool(request, "with_total", true, &with_total) ||
+		!parameter_bool(request, "milestones_only", false, &milestones))
+		return;
+	job = rest_job(request, gateway.options.logs_timeout, logs_sql, &statement);
+	statement_text(statement, request->path.value);
+	statement_number(statement, limit);
+	statement_number(statement, offset);
+	statement_bool(statement, from_end);
+	statement_bool(statement, detail);
+	statement_bool(statement, with_total);
+	add_filters(request, statement);
+	job_submit(job);
+}
+
+/* GET …/executions/{id}/logs/summary: S1's LogsSummaryResponse */
+void
+handle_summary(Request *request)
+{
+	Statement  *statement;
+	Job		   *job = rest_job(request, gateway.options.query_timeout, summary_sql, &statement);
+
+	statement_text(statement, request->path.value);
+	job_submit(job);
+}
+
+/* GET …/executions/recent_logs?workflow_id=: S1's RecentLogsResponse */
+void
+handle_recent_logs(Request *request)
+{
+	const char *workflow = parameter(request, "workflow_id");
+	int64		limit;
+	bool		all;
+	Statement  *statement;
+	Job		   *job;
+
+	if (workflow == NULL || workflow[0] == '\0')
+	{
+		respond_problem(request, 422, "workflow_id", "workflow_id is missing");
+		return;
+	}
+	if (!parameter_number(request, "limit", 100, 1, MAX_LIMIT, &limit) ||
+		!parameter_bool(request, "include_all_executions", false, &all))
+		return;
+	job = rest_job(request, gateway.options.logs_timeout, recent_sql, &statement);
+	statement_text(statement, workflow);
+	statement_number(statement, limit);
+	statement_bool(statement, all);
+	job_submit(job);
+}
+
+/* GET …/executions/{id} */
+void
+handle_execution(Request *request)
+{
+	Statement  *statement;
+	Job		   *job = rest_job(request, gateway.options.query_timeout, execution_sql, &statement);
+
+	statement_text(statement, request->path.value);
+	job_submit(job);
+}
+
+/* GET …/executions */
+void
+handle_executions(Request *request)
+{
+	int64		limit;
+	Statement  *statement;
+	Job		   *job;
+
+	if (!parameter_number(request, "limit", 100, 1, MAX_LIMIT, &limit))
+		return;
+	job = rest_job(request, gateway.options.query_timeout, executions_sql, &statement);
+	statement_text(statement, parameter(request, "workflow_id"));
+	statement_text(statement, parameter(request, "status"));
+	statement_number(statement, limit);
+	statement_text(statement, parameter(request, "after"));
+	job_submit(job);
+}
+
+/* GET …/workflows/{id}/logs */
+void
+handle_workflow_logs(Request *request)
+{
+	int64		limit;
+	bool		from_end;
+	bool		detail;
+	bool		milestones;
+	Statement  *statement;
+	Job		   *job;
+
+	if (!parameter_number(request, "limit", 100, 1, MAX_LIMIT, &limit) ||
+		!parameter_bool(request, "from_end", false, &from_end) ||
+		!parameter_bool(request, "detail", false, &detail) ||
+		!parameter_bool(request, "milestones_only", false, &milestones))
+		return;
+	job = rest_job(request, gateway.options.logs_timeout, workflow_logs_sql, &statement);
+	statement_text(statement, request->path.value);
+	statement_number(statement, limit);
+	statement_bool(statement, from_end);
+	statement_bool(statement, detail);
+	add_filters(request, statement);
+	job_submit(job);
+}
+
+/* GET …/workflows/{id}/summary: figures, with bucket= a series */
+void
+handle_workflow_summary(Request *request)
+{
+	Statement  *statement;
+	Job		   *job = rest_job(request, gateway.options.query_timeout, workflow_summary_sql, &statement);
+
+	statement_text(statement, request->path.value);
+	statement_text(statement, parameter(request, "since"));
+	statement_text(statement, parameter(request, "until"));
+	statement_text(statement, parameter(request, "bucket"));
+	job_submit(job);
+}

@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * sse.c
+ *	  Events as the log API has them: "event: message", and in its data what
+ *	  kind it is.
+ *
+ * The id of an event is the cursor behind it.  That of the last one, COMPLETE,
+ * is marked with "e.": who comes back with it has read everything.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "hub.h"
+
+#include "jsonscan.h"
+
+static void
+begin(Buffer *out, const char *kind, const char *quoted_execution, bool is_final)
+{
+	buffer_string(out, "event: message\ndata: {\"event_type\":\"");
+	buffer_string(out, kind);
+	buffer_string(out, "\",\"session_id\":");
+	buffer_string(out, quoted_execution);
+	buffer_string(out, is_final ? ",\"is_final\":true,\"data\":" : ",\"is_final\":false,\"data\":");
+}
+
+static void
+end(Buffer *out)
+{
+	buffer_string(out, ",\"timestamp\":\"");
+	append_timestamp(out, wall_us());
+	buffer_string(out, "\"}\n\n");
+}
+
+/*
+ * A log, as the server wrote it.  Without the line of the id, which is another
+ * one for a stream of several executions.
+ */
+void
+sse_log(Buffer *out, const char *quoted_execution, const char *log, size_t len, bool live)
+{
+	size_t		at;
+
+	begin(out, "LOG", quoted_execution, false);
+	at = out->len;
+	buffer_append(out, log, len);
+	/* a line feed outside of strings would end the line; the server writes none */
+	for (char *c = out->data + at; (c = memchr(c, '\n', out->data + out->len - c)) != NULL;)
+		*c = ' ';
+	if (len > 0 && out->data[out->len - 1] == '}')
+	{
+		out->len--;
+		buffer_string(out, live ? ",\"is_realtime\":true}" : ",\"is_realtime\":false}");
+	}
+	end(out);
+}
+
+/* The end of a stream that has come to the end of its execution, or of what there is. */
+void
+sse_complete(Buffer *out, const char *cursor, const char *quoted_execution, const char *status,
+			 bool live, int64 total)
+{
+	buffer_printf(out, "id: e.%s\n", cursor ? cursor : "");
+	begin(out, "COMPLETE", quoted_execution, true);
+	buffer_printf(out, "{\"execution_id\":%s,\"status\":\"%s\",\"message\":\"%s\",\"total_logs\":%lld}",
+				  quoted_execution, status, live ? "Execution completed" : "Historical logs retrieved",
+				  (long long) total);
+	end(out);
+}
+
+/* The end of a stream that cannot go on. */
+void
+sse_error(Buffer *out, const char *quoted_execution, const char *error, const char *type)
+{
+	begin(out, "ERROR", quoted_execution, true);
+	buffer_printf(out, "{\"execution_id\":%s,\"error\":", quoted_execution);
+	json_quote(out, error, strlen(error));
+	buffer_printf(out, ",\"error_type\":\"%s\"}", type);
+	end(out);
+}
