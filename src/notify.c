@@ -260,6 +260,17 @@ notify_simple(Worker *worker, Subject *subject, const char *channel, const char 
 			json_literal(&worker->payload, "}");
 		send(worker, channel, &worker->payload);
 	}
+	/* a gateway's channel stays, but who listens there may no longer be allowed to */
+	if (!reference && execution && (subject->flags & ASKED_BY_GATEWAY))
+	{
+		StringInfoData event;
+
+		initStringInfo(&event);
+		payload_head(&event, kind, subject->id, subject->len, NULL);
+		json_literal(&event, "}");
+		add_to_batch(worker, &event);
+		pfree(event.data);
+	}
 }
 
 /* Tell gateways that they have missed something. */

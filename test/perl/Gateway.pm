@@ -1,0 +1,248 @@
+# wflog serve, and clients of it: whole requests, raw bytes, streams of events.
+
+package Gateway;
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(hmac_sha256);
+use HTTP::Tiny;
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP ();
+use MIME::Base64 qw(encode_base64url);
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+use WflogCommand;
+
+use Exporter 'import';
+our @EXPORT = qw(token json_of);
+
+our $secret = 'a secret for tests that is long enough';
+
+# Is "serve" part of this build?
+sub is_built
+{
+	my ($status, $out) = wflog('--help');
+	return $out =~ /^  serve /m;
+}
+
+# A role to connect as, and the key; before the first start.
+sub prepare
+{
+	my ($node) = @_;
+	$node->safe_psql('postgres', 'CREATE ROLE gateway LOGIN; GRANT wflog_gateway TO gateway');
+	append_to_file(secret_file(), $secret) unless -e secret_file();
+	return;
+}
+
+my $secret_file;
+
+sub secret_file
+{
+	$secret_file //= PostgreSQL::Test::Utils::tempdir() . '/secret';
+	return $secret_file;
+}
+
+# Start it, on a free port or the one it had.
+sub start
+{
+	my ($class, @options) = @_;
+	my $self = bless {}, $class;
+	my $listen = 0;
+	@options = grep { !/^port=(\d+)$/ || do { $listen = $1; 0 } } @options;
+	push @options, '--jwt-secret-file=' . secret_file() unless grep { /^--(jwt|jwks)/ } @options;
+	$self->{run} = wflog_start('serve', '-U', 'gateway', "--listen=127.0.0.1:$listen", @options);
+	eval {
+		$self->{run}{handle}->pump while $self->{run}{err} !~ m{listening on http://127\.0\.0\.1:(\d+)};
+		1;
+	} or die "the gateway did not start: $self->{run}{err}";
+	($self->{port}) = $self->{run}{err} =~ m{listening on http://127\.0\.0\.1:(\d+)};
+	return $self;
+}
+
+# Its process.
+sub pid
+{
+	my ($self) = @_;
+	return $self->{run}{handle}{KIDS}[0]{PID};
+}
+
+# End it by a signal; its exit status.
+sub stop
+{
+	my ($self, $signal) = @_;
+	return wflog_end($self->{run}, $signal // 'TERM');
+}
+
+# What it has said on stderr.
+sub said
+{
+	my ($self) = @_;
+	$self->{run}{handle}->pump_nb;
+	return $self->{run}{err};
+}
+
+# Wait until it has said something.
+sub says
+{
+	my ($self, $pattern) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	sleep 0.02 while $self->said !~ $pattern && time() < $end;
+	return $self->{run}{err} =~ $pattern;
+}
+
+# A token of HS256, for an hour unless the claims say otherwise.
+sub token
+{
+	my ($subject, %claims) = @_;
+	return signed({ alg => 'HS256', typ => 'JWT' },
+		{ sub => $subject, role => 'authenticated', exp => int(time()) + 3600, %claims }, $secret);
+}
+
+sub signed
+{
+	my ($header, $claims, $key) = @_;
+	my $json = JSON::PP->new->canonical;
+	my $text = join '.', map { encode_base64url(ref $_ ? $json->encode($_) : $_) } $header, $claims;
+	return $text . '.' . encode_base64url(hmac_sha256($text, $key));
+}
+
+# A whole request by an ordinary client: {status, headers, content}.
+sub get
+{
+	my ($self, $path, $token, %headers) = @_;
+	$headers{Authorization} = "Bearer $token" if defined $token;
+	my $method = delete $headers{method} // 'GET';
+	my $body = delete $headers{body};
+	$self->{http} //= HTTP::Tiny->new(timeout => $PostgreSQL::Test::Utils::timeout_default);
+	return $self->{http}->request($method, "http://127.0.0.1:$self->{port}$path",
+		{ headers => \%headers, defined $body ? (content => $body) : () });
+}
+
+# The JSON of an answer.
+sub json_of
+{
+	my ($answer) = @_;
+	return JSON::PP->new->utf8->decode($answer->{content});
+}
+
+# A connection, for bytes of one's own.
+sub connect
+{
+	my ($self, %options) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, %options)
+	  or die "could not connect: $@";
+	$socket->autoflush(1);
+	return $socket;
+}
+
+# Read until the pattern matches or the other side closes; what came, and whether it closed.
+sub read_until
+{
+	my ($socket, $pattern, $seconds) = @_;
+	my $select = IO::Select->new($socket);
+	my $got = '';
+	my $end = time() + ($seconds // $PostgreSQL::Test::Utils::timeout_default);
+	until ($got =~ $pattern)
+	{
+		my $left = $end - time();
+		return ($got, 0) if $left <= 0 || !$select->can_read($left);
+		my $read = sysread($socket, $got, 65536, length $got);
+		return ($got, 1) unless $read;
+	}
+	return ($got, 0);
+}
+
+# Send bytes and read until the connection is closed, or for so long.
+sub raw
+{
+	my ($self, $bytes, $seconds) = @_;
+	my $socket = $self->connect;
+	local $SIG{PIPE} = 'IGNORE';
+	print $socket $bytes;
+	return read_until($socket, qr/(?!)/, $seconds);
+}
+
+# The statuses of the answers in what came.
+sub statuses
+{
+	my ($bytes) = @_;
+	return join ' ', $bytes =~ m{^HTTP/1\.1 (\d{3}) }mg;
+}
+
+# Open a stream: {socket, head, events, ids}.
+sub stream
+{
+	my ($self, $path, $token, %headers) = @_;
+	my $stream = { socket => $self->connect, buffer => '', events => [], closed => 0, comments => 0 };
+	my $head = "GET $path HTTP/1.1\r\nHost: test\r\n";
+	$head .= "Authorization: Bearer $token\r\n" if defined $token;
+	$head .= "$_: $headers{$_}\r\n" foreach sort keys %headers;
+	print { $stream->{socket} } "$head\r\n";
+	my ($got) = read_until($stream->{socket}, qr/\r\n\r\n/);
+	($stream->{head}, $stream->{buffer}) = $got =~ /\A(.*?\r\n\r\n)(.*)\z/s;
+	($stream->{status}) = ($stream->{head} // '') =~ m{^HTTP/1\.1 (\d+)};
+	return $stream;
+}
+
+# Take what has come on a stream, waiting at most so long for something.
+sub take
+{
+	my ($stream, $seconds) = @_;
+	if (!$stream->{closed} && IO::Select->new($stream->{socket})->can_read($seconds))
+	{
+		$stream->{closed} = 1 unless sysread($stream->{socket}, $stream->{buffer}, 1 << 20, length $stream->{buffer});
+	}
+	while ($stream->{buffer} =~ s/\A(.*?)\n\n//s)
+	{
+		my $block = $1;
+		my %event;
+		foreach my $line (split /\n/, $block)
+		{
+			$stream->{comments}++ if $line =~ /^:/;
+			$event{$1} = $2 if $line =~ /^(\w+): ?(.*)$/;
+		}
+		$stream->{retry} = $event{retry} if defined $event{retry};
+		next unless defined $event{data};
+		$event{data} = JSON::PP->new->utf8->decode($event{data});
+		$stream->{id} = $event{id} if defined $event{id};
+		push @{ $stream->{events} }, \%event;
+	}
+	return;
+}
+
+# Take events until the condition holds or the stream is closed; whether it holds.
+sub take_until
+{
+	my ($stream, $condition) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	until ($condition->($stream))
+	{
+		return 0 if $stream->{closed} || time() > $end;
+		take($stream, 0.5);
+	}
+	return 1;
+}
+
+# The messages of the logs that have come; COMPLETE and ERROR in brackets.
+sub messages
+{
+	my ($stream) = @_;
+	return join ' ', map {
+		my $data = $_->{data};
+		$data->{event_type} eq 'LOG' ? $data->{data}{message} :
+		  '(' . $data->{event_type} . ' ' . ($data->{data}{status} // $data->{data}{error_type}) . ')'
+	} @{ $stream->{events} };
+}
+
+# To the end of the stream.
+sub finish
+{
+	my ($stream) = @_;
+	take_until($stream, sub { $_[0]{closed} });
+	return messages($stream);
+}
+
+1;
