@@ -169,7 +169,7 @@ sub raw
 sub statuses
 {
 	my ($bytes) = @_;
-	return join ' ', $bytes =~ m{^HTTP/1\.1 (\d{3}) }mg;
+	return join ' ', $bytes =~ m{HTTP/1\.1 (\d{3}) }g;
 }
 
 # Open a stream: {socket, head, events, ids}.
