@@ -172,7 +172,7 @@ sub statuses
 	return join ' ', $bytes =~ m{HTTP/1\.1 (\d{3}) }g;
 }
 
-# Open a stream: {socket, head, events, ids}.
+# Open a stream: {socket, head, status, events, id of the last, retry, comments, closed}.
 sub stream
 {
 	my ($self, $path, $token, %headers) = @_;
@@ -195,9 +195,10 @@ sub take
 	{
 		$stream->{closed} = 1 unless sysread($stream->{socket}, $stream->{buffer}, 1 << 20, length $stream->{buffer});
 	}
-	while ($stream->{buffer} =~ s/\A(.*?)\n\n//s)
+	my $end = rindex $stream->{buffer}, "\n\n";
+	return if $end < 0;
+	foreach my $block (split /\n\n/, substr $stream->{buffer}, 0, $end + 2, '')
 	{
-		my $block = $1;
 		my %event;
 		foreach my $line (split /\n/, $block)
 		{
@@ -206,11 +207,32 @@ sub take
 		}
 		$stream->{retry} = $event{retry} if defined $event{retry};
 		next unless defined $event{data};
-		$event{data} = JSON::PP->new->utf8->decode($event{data});
+		$event{raw} = delete $event{data};
 		$stream->{id} = $event{id} if defined $event{id};
 		push @{ $stream->{events} }, \%event;
 	}
 	return;
+}
+
+# What kind of event it is, and the id of its log; without decoding it, which takes long.
+sub event_type
+{
+	my ($event) = @_;
+	return $event->{raw} =~ /^\{"event_type":"(\w+)"/ ? $1 : die "not an event: $event->{raw}";
+}
+
+sub log_id
+{
+	my ($event) = @_;
+	return $event->{raw} =~ /"data":\{"id":"([^"]+)"/ ? $1 : die "not a log: $event->{raw}";
+}
+
+# An event's data, decoded, which then is in {data}, too.
+sub data
+{
+	my ($event) = @_;
+	$event->{data} //= JSON::PP->new->utf8->decode($event->{raw});
+	return $event->{data};
 }
 
 # Take events until the condition holds or the stream is closed; whether it holds.
@@ -231,7 +253,7 @@ sub messages
 {
 	my ($stream) = @_;
 	return join ' ', map {
-		my $data = $_->{data};
+		my $data = data($_);
 		$data->{event_type} eq 'LOG' ? $data->{data}{message} :
 		  '(' . $data->{event_type} . ' ' . ($data->{data}{status} // $data->{data}{error_type}) . ')'
 	} @{ $stream->{events} };

@@ -159,7 +159,7 @@ Gateway::take($back, 0) until $back->{closed};
 $stream = $gateway->stream(path('flood'), $alice, $back->{id} ? ('Last-Event-ID' => $back->{id}) : ());
 my $missing = 4000 - @{ $back->{events} };
 ok(Gateway::take_until($stream, sub { @{ $_[0]{events} } == $missing }), 'it resumes');
-my @all = map { $_->{data}{data}{id} } @{ $back->{events} }, @{ $stream->{events} };
+my @all = map { Gateway::log_id($_) } @{ $back->{events} }, @{ $stream->{events} };
 is(join(' ', sort @all), sql(q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM wflog.workflow_execution_logs WHERE execution_id = 'flood'}),
 	'with nothing lost and nothing twice');
 close $_->{socket} foreach $reader, $stream, @deaf;
@@ -226,10 +226,11 @@ sub serve_clients
 			Gateway::take($client->{stream}, 0.005);
 			foreach my $event (splice @{ $client->{stream}{events} })
 			{
-				push @{ $client->{got} }, $event->{data}{data}{id} if $event->{data}{event_type} eq 'LOG';
+				my $type = Gateway::event_type($event);
+				push @{ $client->{got} }, Gateway::log_id($event) if $type eq 'LOG';
 				$client->{id} = $event->{id} if defined $event->{id};
-				$client->{complete} = $event->{data}{data} if $event->{data}{event_type} eq 'COMPLETE';
-				$client->{error} = $event->{data}{data}{error_type} if $event->{data}{event_type} eq 'ERROR';
+				$client->{complete} = Gateway::data($event)->{data} if $type eq 'COMPLETE';
+				$client->{error} = Gateway::data($event)->{data}{error_type} if $type eq 'ERROR';
 			}
 			delete $client->{stream} if $client->{stream}{closed};
 		}
