@@ -99,5 +99,6 @@ need_postgres()
 	[ -d /run/systemd/system ] || service=(pgbouncer)
 	need_packages make gcc libc6-dev clang perl patch libipc-run-perl libdbd-pg-perl "postgresql-$1" \
 		"postgresql-server-dev-$1" "postgresql-$1-pgtap" libpq-dev libjansson-dev \
+		pkgconf libevent-dev libcjose-dev openssl \
 		libio-pty-perl "${service[@]+"${service[@]}"}"
 }
