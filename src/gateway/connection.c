@@ -454,7 +454,7 @@ conn_drain_all(void)
 	for (Conn *conn = all_conns; conn; conn = next)
 	{
 		next = conn->next;
-		if (conn->state == CONN_STREAMING)
+		if (conn->stream)
 			stream_drain(conn->stream);
 		else if (conn->state == CONN_IDLE && conn_pending(conn) == 0)
 			conn_close(conn);

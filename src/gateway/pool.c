@@ -20,6 +20,9 @@
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
 
+/* A server that has not kept to statement_timeout by then is not there any more. */
+#define GRACE_MS 5000
+
 /* Waiting jobs of a class. */
 #define MAX_WAITING 2000
 #define MAX_WAIT_MS 10000
@@ -46,7 +49,7 @@ typedef struct Server
 	int64		since;			/* busy, clock_us() */
 	struct event read_event;
 	struct event write_event;
-	struct event timer;			/* connect timeout, or the next attempt */
+	struct event timer;			/* for an answer, or for the next attempt to connect */
 	int			fd;
 } Server;
 
@@ -305,7 +308,7 @@ on_server_timer(evutil_socket_t fd, short what, void *arg)
 {
 	Server	   *server = arg;
 
-	if (server->state == SERVER_CONNECTING)
+	if (server->state == SERVER_CONNECTING || server->state == SERVER_BUSY)
 		server_lost(server, "the database did not answer in time");
 	else if (server->state == SERVER_DOWN && !gateway.draining)
 		server_connect(server);
@@ -317,6 +320,7 @@ server_run(Server *server, Job *job)
 {
 	char		timeout[16];
 	const char *values[2] = {job->claims ? job->claims : "", timeout};
+	struct timeval limit = timeval_of(job->timeout + GRACE_MS);
 	bool		sent;
 
 	server->state = SERVER_BUSY;
@@ -326,6 +330,7 @@ server_run(Server *server, Job *job)
 	pool_figures.busy++;
 	if (job->class == JOB_STREAM)
 		stream_jobs++;
+	event_add(&server->timer, &limit);
 	snprintf(timeout, sizeof(timeout), "%d", job->timeout);
 	sent = PQsendQueryParams(server->pg, settings_sql, 2, NULL, values, NULL, NULL, 0);
 	for (int i = 0; sent && i < job->count; i++)
@@ -352,6 +357,7 @@ job_over(Server *server)
 		stream_jobs--;
 	server->job = NULL;
 	server->state = SERVER_IDLE;
+	event_del(&server->timer);
 	for (int i = job->count - 1; i >= 0; i--)
 		if (!query_succeeded(job->results[i]))
 		{
@@ -477,6 +483,15 @@ take_waiting(int class)
 	return job;
 }
 
+/* The oldest job that waits has waited too long, or too many do. */
+static void
+end_waiting(int class)
+{
+	Job		   *job = take_waiting(class);
+
+	job_end(job, JOB_TOO_MANY);
+}
+
 /* Give idle connections jobs; open one more if all are busy. */
 static void
 run_waiting(void)
@@ -535,15 +550,16 @@ run_waiting(void)
 static void
 on_wait_timer(evutil_socket_t fd, short what, void *arg)
 {
-	for (int class = 0; class < JOB_CLASSES; class++)
-		while (class == JOB_REQUEST && waiting[class] &&
-			   clock_us() - waiting[class]->queued > MAX_WAIT_MS * 1000LL)
-			job_end(take_waiting(class), JOB_TOO_MANY);
+	/* streams have time, and have their own way to be tired of waiting */
+	while (waiting[JOB_REQUEST] && clock_us() - waiting[JOB_REQUEST]->queued > MAX_WAIT_MS * 1000LL)
+		end_waiting(JOB_REQUEST);
 }
 
 static void
 run_waiting_later(evutil_socket_t fd, short what, void *arg)
 {
+	while (waiting_count[JOB_REQUEST] > MAX_WAITING)
+		end_waiting(JOB_REQUEST);
 	run_waiting();
 }
 
@@ -559,8 +575,6 @@ job_submit(Job *job)
 	waiting_end[job->class] = &job->next;
 	waiting_count[job->class]++;
 	pool_figures.waiting++;
-	if (job->class == JOB_REQUEST && waiting_count[job->class] > MAX_WAITING)
-		waiting[job->class]->queued = 0;	/* the oldest has waited too long */
 	event_active(&submit_event, 0, 0);
 }
 

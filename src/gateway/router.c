@@ -61,20 +61,20 @@ static bool
 method_is(const Route *route, HttpText method)
 {
 	return http_text_is(method, route->method) ||
-		(http_text_is(method, "HEAD") && strcmp(route->method, "GET") == 0);
+		(http_text_is(method, "HEAD") && strcmp(route->method, "GET") == 0 && route->access != ACCESS_STREAM);
 }
 
-/* The route of a request; NULL if there is none.  *others: there is one with another method. */
+/* The route of a request; NULL if there is none.  *other: one for another method, or NULL. */
 static const Route *
-find_route(const Request *request, HttpText *part, bool *others)
+find_route(const Request *request, HttpText *part, const Route **other)
 {
-	*others = false;
+	*other = NULL;
 	for (int i = 0; i < lengthof(routes); i++)
 		if (path_matches(routes[i].pattern, request->http.path, part))
 		{
 			if (method_is(&routes[i], request->http.method))
 				return &routes[i];
-			*others = true;
+			*other = &routes[i];
 		}
 	return NULL;
 }
@@ -84,8 +84,8 @@ bool
 route_takes_body(const Request *request)
 {
 	HttpText	part;
-	bool		others;
-	const Route *route = find_route(request, &part, &others);
+	const Route *other;
+	const Route *route = find_route(request, &part, &other);
 
 	return route && strcmp(route->method, "POST") == 0;
 }
@@ -119,15 +119,15 @@ request_dispatch(Request *request)
 {
 	HttpText	part;
 	HttpText	token;
-	bool		others;
+	const Route *other;
 	const char *why;
 
-	request->route = find_route(request, &part, &others);
+	request->route = find_route(request, &part, &other);
 	if (request->route == NULL)
 	{
-		if (others)
+		if (other)
 		{
-			request_header(request, "Allow: GET, HEAD");
+			request_header(request, other->access == ACCESS_STREAM ? "Allow: GET" : "Allow: GET, HEAD");
 			respond_problem(request, 405, NULL, "This can only be read.");
 		}
 		else

@@ -101,6 +101,7 @@ handle_stream(Request *request)
 	stream->follow = follow;
 	stream->subscribe = follow;
 	claims_copy(&stream->claims, &request->claims);
+	stream->patience = clock_ms() + STREAM_PATIENCE_MS;
 	take_cursor(stream, request);
 	stream->topic = hub_join(request->path.value, stream);
 	stream->next_all = all_streams;
@@ -333,7 +334,13 @@ static void
 stream_tick(Stream *stream, int64 now)
 {
 	if (stream->request)
+	{
+		if (stream->state == STREAM_WAITING && now >= stream->patience)
+			stream_refuse(stream, 503, "unavailable", "The database cannot be reached.");
+		else if (stream->state == STREAM_WAITING && now >= stream->retry_at && pool_is_up())
+			stream_catch_up(stream);
 		return;
+	}
 	if (stream->claims.expires <= time(NULL))
 	{
 		stream_refuse(stream, 401, "token_expired", "The token has expired.");

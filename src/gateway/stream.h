@@ -48,6 +48,7 @@ typedef struct Stream
 	int64		total;
 	int64		next_beat;		/* clock_ms() */
 	int64		retry_at;		/* STREAM_WAITING; clock_ms() */
+	int64		patience;		/* until then a stream that has not begun waits for the database */
 } Stream;
 
 extern int	stream_count;
@@ -72,6 +73,12 @@ extern void stream_complete(Stream *stream);
 extern void stream_end(Stream *stream);
 extern bool stream_send(Stream *stream, const Buffer *bytes);
 extern void stream_keep_cursor(Stream *stream, const char *cursor);
+
+/*
+ * How long a stream that has not begun waits for a database that is away, in
+ * milliseconds: EventSource gives up for good when it is refused.
+ */
+#define STREAM_PATIENCE_MS 15000
 
 /* Bytes a client may leave untaken before we stop to give it more. */
 #define STREAM_HIGH_WATER 65536

@@ -84,12 +84,7 @@ read_failed(Stream *stream, const Job *job)
 		stream_refuse(stream, 403, "forbidden", "This is not allowed.");
 	else if (strcmp(state, "40001") == 0 || strcmp(state, "57014") == 0 || strncmp(state, "53", 2) == 0 ||
 			 strncmp(state, "57P", 3) == 0 || strcmp(state, "55P03") == 0)
-	{
-		if (stream->request)
-			stream_refuse(stream, 503, "unavailable", "The database is too busy.");
-		else
-			wait_and_retry(stream);
-	}
+		wait_and_retry(stream);
 	else
 	{
 		complain("a stream of \"%s\" failed: %s: %s", stream->topic->execution, state, job_message(job));
@@ -118,10 +113,7 @@ read_done(Job *job)
 	}
 	if (job->outcome != JOB_DONE)
 	{
-		if (stream->request)
-			stream_refuse(stream, 503, "unavailable", "The database cannot be reached.");
-		else
-			wait_and_retry(stream);
+		wait_and_retry(stream);
 		return;
 	}
 	execution = job->results[first];
