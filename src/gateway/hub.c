@@ -40,11 +40,19 @@ static bool pump_is_there = false;
 /* The chain of batches on the gateway's channel; "": none has come. */
 static char last_batch[BATCH_SIZE];
 static char chain_start[BATCH_SIZE];
+static uint32 chain_number = 0;
 
 int
 hub_topics(void)
 {
 	return topics;
+}
+
+/* Which chain this is; another one begins when something was missed. */
+uint32
+hub_chain_number(void)
+{
+	return chain_number;
 }
 
 static uint64
@@ -227,6 +235,7 @@ publish(Topic *topic, EventKind kind, const char *batch, const JsonValue *cursor
 	event->size = size;
 	strlcpy(event->batch, batch, BATCH_SIZE);
 	strlcpy(event->chain, chain_start, BATCH_SIZE);
+	event->chain_number = chain_number;
 	if (cursor_len > 0)
 		memcpy(room, cursor->text, cursor_len);
 	room[cursor_len] = '\0';
@@ -288,6 +297,7 @@ follow_chain(const char *batch, const char *prev)
 	}
 	if (last_batch[0])
 		gateway.counters.chain_breaks++;
+	chain_number++;
 	/* who has this very batch has everything before it */
 	strlcpy(chain_start, prev[0] ? prev : batch, BATCH_SIZE);
 	strlcpy(last_batch, batch, BATCH_SIZE);
@@ -358,7 +368,11 @@ hub_notified(const char *payload, size_t len)
 			take_event(&value, batch);
 	}
 	else if (json_is(&kind, "reference") && json_find(&document, "execution_id").kind != JSON_STRING)
-		publish_gap("~");		/* something was lost, of whom is not said */
+	{
+		/* something was lost, of whom is not said */
+		chain_number++;
+		publish_gap("~");
+	}
 	else
 		take_event(&document, batch);
 }
@@ -371,6 +385,7 @@ void
 hub_listening(void)
 {
 	last_batch[0] = '\0';
+	chain_number++;
 	/* greater than any batch: nobody has so much */
 	strlcpy(chain_start, "~", BATCH_SIZE);
 	for (int i = 0; i < BUCKETS; i++)

@@ -30,6 +30,7 @@ typedef struct Event
 	EventKind	kind;
 	char		batch[BATCH_SIZE];	/* "": none */
 	char		chain[BATCH_SIZE];	/* since that batch nothing on the channel was missed */
+	uint32		chain_number;	/* counts chains */
 	const char *cursor;			/* goes on behind it */
 	const char *body;			/* of EVENT_LOG: what follows the line with the id */
 	size_t		body_len;
@@ -60,6 +61,7 @@ extern void hub_leave(Topic *topic, struct Stream *stream);
 extern void hub_notified(const char *payload, size_t len);
 extern void hub_listening(void);
 extern int	hub_topics(void);
+extern uint32 hub_chain_number(void);
 
 static inline const Event *
 topic_event(const Topic *topic, uint64 number)

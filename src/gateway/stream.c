@@ -235,11 +235,21 @@ stream_went_live(Stream *stream)
 	stream_pump(stream);
 }
 
-/* Has the stream everything up to where the event's chain begins, so that it misses nothing? */
+/*
+ * Has the stream everything up to where the event's chain begins, so that it
+ * misses nothing?
+ *
+ * tail() names no batch where it finds no log.  But if there was none at all,
+ * those of every batch that had been published by then, then all events since
+ * are news, as long as the chain is the same.  (Not so for a stream with a
+ * cursor: an event may be of the log that it stands behind.)
+ */
 static bool
 is_linked(const Stream *stream, const Event *event)
 {
-	return stream->have[0] != '\0' && strcmp(event->chain, stream->have) <= 0;
+	if (stream->have[0] == '\0')
+		return stream->is_fresh && event->chain_number == stream->chain_number;
+	return strcmp(event->chain, stream->have) <= 0;
 }
 
 /* Take what is new from the ring, up to what the client takes. */

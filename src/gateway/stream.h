@@ -39,6 +39,8 @@ typedef struct Stream
 	char	   *cursor;			/* behind what has been sent; NULL: the beginning */
 	char		have[BATCH_SIZE];	/* as in docs/streaming.md; "": nothing */
 	char		receiving[BATCH_SIZE];
+	bool		is_fresh;		/* the execution had no log at all when it was read last */
+	uint32		chain_number;	/* as that read began */
 	uint64		at;				/* the next event of the ring */
 	Job		   *job;
 	PGresult   *rows;			/* of tail(), being sent */

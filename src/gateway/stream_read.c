@@ -51,6 +51,8 @@ stream_catch_up(Stream *stream)
 	stream->state = STREAM_ASKING;
 	/* what is notified from now on may be news; what was before, the read will show */
 	stream->at = stream->topic->next_event;
+	stream->chain_number = hub_chain_number();
+	stream->is_fresh = false;
 	stream->have[0] = '\0';
 	stream->job = job;
 	job_submit(job);
@@ -173,6 +175,7 @@ stream_send_rows(Stream *stream)
 	stream->have[0] = '\0';
 	if (count > 0 && !PQgetisnull(rows, count - 1, 2))
 		strlcpy(stream->have, PQgetvalue(rows, count - 1, 2), BATCH_SIZE);
+	stream->is_fresh = count == 0 && stream->cursor == NULL;
 	PQclear(rows);
 	stream->rows = NULL;
 	if (count == 0 && (stream->is_terminal || !stream->follow))
