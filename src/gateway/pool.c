@@ -9,6 +9,9 @@
  * transaction, and set_config() with is_local holds as long.  A connection
  * that a job has used knows nothing of it afterwards.
  *
+ * Statements are prepared the first time that a connection is given them, in the
+ * same pipeline.
+ *
  * A connection has one job at a time.  libpq 15 cannot cancel without
  * blocking, so the job of a client that has left runs on, at most to its
  * statement_timeout, and its results are dropped.
@@ -40,12 +43,30 @@ typedef enum ServerState
 	SERVER_BUSY
 } ServerState;
 
+/* Different statements there are, with room to spare. */
+#define MAX_PREPARED 32
+
+/* What the next results of a pipeline are of. */
+typedef struct Step
+{
+	enum
+	{
+		STEP_PREPARE,			/* index: of prepared[] */
+		STEP_SETTINGS,
+		STEP_STATEMENT			/* index: of the job's */
+	}			kind;
+	int			index;
+} Step;
+
 typedef struct Server
 {
 	PGconn	   *pg;
 	ServerState state;
 	Job		   *job;
-	int			result_at;		/* 0: the settings; then the job's statements */
+	bool		prepared[MAX_PREPARED]; /* by number, which is in their names */
+	int			step_count;
+	int			step;			/* whose results are taken now */
+	Step		steps[2 * (JOB_MAX_STATEMENTS + 1)];
 	int64		since;			/* busy, clock_us() */
 	struct event read_event;
 	struct event write_event;
@@ -292,6 +313,7 @@ server_connect(Server *server)
 {
 	struct timeval timeout = timeval_of(gateway.options.connect_timeout);
 
+	memset(server->prepared, 0, sizeof(server->prepared));
 	server->pg = connect_begin(gateway.database, "wflog serve");
 	server->state = SERVER_CONNECTING;
 	pool_figures.connections++;
@@ -314,6 +336,52 @@ on_server_timer(evutil_socket_t fd, short what, void *arg)
 		server_connect(server);
 }
 
+/* The number of a statement, which is a static text; -1: there are too many. */
+static int
+statement_number_of(const char *sql)
+{
+	static const char *known[MAX_PREPARED];
+	int			i;
+
+	for (i = 0; i < MAX_PREPARED && known[i]; i++)
+		if (known[i] == sql)
+			return i;
+	if (i == MAX_PREPARED)
+		return -1;
+	known[i] = sql;
+	return i;
+}
+
+static void
+add_step(Server *server, int kind, int index)
+{
+	server->steps[server->step_count].kind = kind;
+	server->steps[server->step_count++].index = index;
+}
+
+/* Send a statement, and before it, if need be, that it be prepared. */
+static bool
+send_statement(Server *server, int kind, int index, const char *sql, int count, const char *const *values)
+{
+	int			number = statement_number_of(sql);
+	char		name[16];
+
+	if (number < 0)
+	{
+		add_step(server, kind, index);
+		return PQsendQueryParams(server->pg, sql, count, NULL, values, NULL, NULL, 0);
+	}
+	snprintf(name, sizeof(name), "wflog_%d", number);
+	if (!server->prepared[number])
+	{
+		add_step(server, STEP_PREPARE, number);
+		if (!PQsendPrepare(server->pg, name, sql, 0, NULL))
+			return false;
+	}
+	add_step(server, kind, index);
+	return PQsendQueryPrepared(server->pg, name, count, values, NULL, NULL, 0);
+}
+
 /* Give a connection its next job. */
 static void
 server_run(Server *server, Job *job)
@@ -325,17 +393,17 @@ server_run(Server *server, Job *job)
 
 	server->state = SERVER_BUSY;
 	server->job = job;
-	server->result_at = 0;
+	server->step = server->step_count = 0;
 	server->since = clock_us();
 	pool_figures.busy++;
 	if (job->class == JOB_STREAM)
 		stream_jobs++;
 	event_add(&server->timer, &limit);
 	snprintf(timeout, sizeof(timeout), "%d", job->timeout);
-	sent = PQsendQueryParams(server->pg, settings_sql, 2, NULL, values, NULL, NULL, 0);
+	sent = send_statement(server, STEP_SETTINGS, 0, settings_sql, 2, values);
 	for (int i = 0; sent && i < job->count; i++)
-		sent = PQsendQueryParams(server->pg, job->statements[i].sql, job->statements[i].count, NULL,
-								 (const char *const *) job->statements[i].parameters, NULL, NULL, 0);
+		sent = send_statement(server, STEP_STATEMENT, i, job->statements[i].sql, job->statements[i].count,
+							  (const char *const *) job->statements[i].parameters);
 	if (!sent || !PQpipelineSync(server->pg))
 	{
 		server_lost(server, "lost a connection to the database");
@@ -368,6 +436,24 @@ job_over(Server *server)
 	job_end(job, outcome);
 }
 
+/* Keep the result of a step. */
+static void
+take_result(Server *server, PGresult *result)
+{
+	Job		   *job = server->job;
+	const Step *step = &server->steps[server->step];
+	ExecStatusType status = PQresultStatus(result);
+	PGresult  **place = &job->results[step->kind == STEP_STATEMENT ? step->index : 0];
+
+	if (step->kind == STEP_PREPARE && status == PGRES_COMMAND_OK)
+		server->prepared[step->index] = true;
+	/* an error of what goes before the statements is that of the job */
+	if ((step->kind == STEP_STATEMENT || status == PGRES_FATAL_ERROR) && *place == NULL)
+		*place = result;
+	else
+		PQclear(result);
+}
+
 /* Take what has come.  False: the connection is lost. */
 static bool
 take_results(Server *server)
@@ -375,31 +461,20 @@ take_results(Server *server)
 	while (server->state == SERVER_BUSY && !PQisBusy(server->pg))
 	{
 		PGresult   *result = PQgetResult(server->pg);
-		ExecStatusType status = PQresultStatus(result);
 
 		if (result == NULL)
 		{
 			if (PQstatus(server->pg) != CONNECTION_OK)
 				return false;
-			server->result_at++;	/* the end of one statement's results */
-			continue;
+			server->step++;		/* the end of its results */
 		}
-		if (status == PGRES_PIPELINE_SYNC)
+		else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
 		{
 			PQclear(result);
 			job_over(server);
 		}
-		else if (server->result_at == 0)
-		{
-			/* the settings: their error is that of the job */
-			if (status == PGRES_FATAL_ERROR && server->job->results[0] == NULL)
-				server->job->results[0] = result;
-			else
-				PQclear(result);
-		}
-		else if (server->result_at <= server->job->count &&
-				 server->job->results[server->result_at - 1] == NULL)
-			server->job->results[server->result_at - 1] = result;
+		else if (server->step < server->step_count)
+			take_result(server, result);
 		else
 			PQclear(result);
 	}
