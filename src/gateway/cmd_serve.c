@@ -31,6 +31,7 @@ static int64 drain_until;
 enum
 {
 	OPTION_LISTEN = 1000, OPTION_SECRET, OPTION_JWKS, OPTION_AUDIENCE, OPTION_ISSUER, OPTION_ACCESS_LOG,
+	OPTION_CORS_ORIGIN,
 	OPTION_POOL, OPTION_CONNECT_TIMEOUT, OPTION_QUERY_TIMEOUT, OPTION_LOGS_TIMEOUT, OPTION_HEAD_TIMEOUT,
 	OPTION_BODY_TIMEOUT, OPTION_IDLE_TIMEOUT, OPTION_WRITE_TIMEOUT, OPTION_DRAIN_TIMEOUT, OPTION_HEARTBEAT,
 	OPTION_MAX_CONNECTIONS, OPTION_MAX_PER_ADDRESS, OPTION_MAX_BODY, OPTION_STREAM_BUFFER
@@ -43,6 +44,7 @@ static const char serve_help[] =
 "\n"
 "  --listen=ADDRESS:PORT    where to listen (127.0.0.1:8000)\n"
 "  --access-log=FILE        a line of JSON for each request; \"-\" is stdout\n"
+"  --cors-origin=ORIGIN     let pages of it read answers; may be repeated; \"*\": any\n"
 "\n"
 "Tokens (JWT); at least one of the first two:\n"
 "  --jwt-secret-file=FILE   a secret for HS256, at least 32 bytes\n"
@@ -78,6 +80,7 @@ static const struct option long_options[] = {
 	{"audience", required_argument, NULL, OPTION_AUDIENCE},
 	{"issuer", required_argument, NULL, OPTION_ISSUER},
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
+	{"cors-origin", required_argument, NULL, OPTION_CORS_ORIGIN},
 	{"pool", required_argument, NULL, OPTION_POOL},
 	{"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT},
 	{"query-timeout", required_argument, NULL, OPTION_QUERY_TIMEOUT},
@@ -144,6 +147,11 @@ take_option(GatewayOptions *options, int c, char *argument)
 			break;
 		case OPTION_ACCESS_LOG:
 			options->access_log = argument;
+			break;
+		case OPTION_CORS_ORIGIN:
+			if (options->cors_origin_count == MAX_CORS_ORIGINS)
+				usage_error("--cors-origin can be given %d times", MAX_CORS_ORIGINS);
+			options->cors_origins[options->cors_origin_count++] = argument;
 			break;
 		case OPTION_POOL:
 			options->pool_size = number_option("--pool", argument, 1, 1000);

@@ -23,6 +23,8 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#define MAX_CORS_ORIGINS 64
+
 /* How the gateway was started.  Times are in milliseconds. */
 typedef struct GatewayOptions
 {
@@ -32,6 +34,8 @@ typedef struct GatewayOptions
 	const char *audience;		/* NULL: any */
 	const char *issuer;			/* NULL: any */
 	const char *access_log;		/* a file; "-": stdout; NULL: none */
+	int			cors_origin_count;
+	const char *cors_origins[MAX_CORS_ORIGINS];
 	int			pool_size;
 	int			connect_timeout;
 	int			query_timeout;	/* statement_timeout of all but pages and streams */

@@ -94,6 +94,10 @@ typedef struct Route
 extern void request_dispatch(Request *request);
 extern bool route_takes_body(const Request *request);
 
+/* ---- cors.c ---- */
+
+extern bool cors_handle(Request *request);
+
 /* ---- access_log.c ---- */
 
 extern void access_log_open(void);

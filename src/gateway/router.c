@@ -123,6 +123,8 @@ request_dispatch(Request *request)
 	const char *why;
 
 	request->route = find_route(request, &part, &other);
+	if (cors_handle(request))
+		return;
 	if (request->route == NULL)
 	{
 		if (other)

@@ -230,6 +230,25 @@ $answer = $gateway->get("$api/done/logs", $alice, 'If-None-Match' => $etag);
 is($answer->{status}, 200, 'after a redaction it does');
 isnt($answer->{headers}{etag}, $etag, 'with another ETag');
 
+# ---- pages of other origins: only those on the list
+
+my $elsewhere = Gateway->start('--cors-origin=https://app.test', '--cors-origin=http://localhost:3000');
+$answer = $elsewhere->get("$api/e1/logs", $alice, Origin => 'http://localhost:3000');
+is($answer->{headers}{'access-control-allow-origin'}, 'http://localhost:3000', 'a page of an origin on the list may read');
+like(join(' ', map { ref $_ ? @$_ : $_ } $answer->{headers}{vary}), qr/Origin/, 'which depends on the origin');
+is($elsewhere->get("$api/e1/logs", undef, Origin => 'https://app.test')->{headers}{'access-control-allow-origin'}, 'https://app.test', 'errors, too');
+my %ask = (method => 'OPTIONS', 'Access-Control-Request-Method' => 'GET', 'Access-Control-Request-Headers' => 'authorization,last-event-id');
+$answer = $elsewhere->get("$api/e1/logs", undef, %ask, Origin => 'https://app.test');
+is($answer->{status}, 204, 'a browser that asks first needs no token');
+like($answer->{headers}{'access-control-allow-headers'}, qr/Authorization.*Last-Event-ID/, 'and is told what it may send');
+foreach my $origin ('https://app.test.evil', 'https://APP.test:1', 'null', 'https://app.tes')
+{
+	is($elsewhere->get("$api/e1/logs", $alice, Origin => $origin)->{headers}{'access-control-allow-origin'}, undef, "not $origin");
+}
+is($elsewhere->get("$api/e1/logs", undef, %ask, Origin => 'null')->{status}, 405, 'nor may it ask');
+is($elsewhere->stop, 0, 'that one ends');
+is($gateway->get("$api/e1/logs", $alice, Origin => 'https://app.test')->{headers}{'access-control-allow-origin'}, undef, 'without a list nobody');
+
 # ---- time limits: a lock that somebody holds
 
 my $blocker = $node->background_psql('postgres');
