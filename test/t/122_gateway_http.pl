@@ -124,6 +124,45 @@ $got = answers(join('', map { $_ % 3 ? sprintf($page, $_) : "GET /health HTTP/1.
 	join(' ', (200) x 201, 'closed'), 'a pipeline of 200');
 is(join(' ', $got =~ /^X-Request-ID: (\d{1,3})\r$/mg), join(' ', 1 .. 200), 'in order');
 
+# ---- addresses, queries, tokens and cursors at random: each is answered, none by an error of ours
+
+my $storm = $ENV{WFLOG_FUZZ_REQUESTS} || 400;
+my $storm_seed = $ENV{WFLOG_TEST_SEED} || int(time() * 1000) % 1_000_000;
+srand($storm_seed);
+my ($cursor) = (Gateway::read_until($gateway->stream('/api/v1/app/executions/e/logs/stream?follow=false', $token)->{socket}, qr/(?!)/))[0] =~ /^id: (s1\S+)/m;
+$cursor //= 's1.';
+my @names = qw(limit offset level min_level start_time end_time category event_type node_id source attempt milestones_only
+  min_priority search after before from_end detail with_total workflow_id status since until bucket follow access_token x);
+my @values = ('', 1, 0, -1, '1e9', 'error', 'DEBUG', 'true', 'x', '2026-01-01', '2026-01-01T00:00:00Z', 'infinity', '-infinity', 'now', 'technical',
+  'log', '1 day', '-1 s', '%00', '%ff', '%', '%2', '%zz', '%F0%9F%98%80', '%ED%A0%80', "'", '"', '%5C', '%0d%0aX:y', 'a' x 300, $cursor, $token);
+my @paths = ('/api/v1/app/executions/%s/logs', '/v2/workflows/executions/%s/logs', '/api/v1/app/executions/%s/logs/summary', '/api/v1/app/executions/%s',
+  '/api/v1/app/executions', '/api/v1/app/executions/recent_logs', '/api/v1/app/workflows/%s/logs', '/api/v1/app/workflows/%s/summary',
+  '/api/v1/app/executions/%s/logs/stream');
+sub one { return $_[ int rand @_ ] }
+sub bent
+{
+	my ($text) = @_;
+	return $text if rand() < 0.7;
+	substr($text, int rand(1 + length $text), int rand 3) = one('', chr(33 + int rand 94), 'A', '.', '=', '_') foreach 1 .. 1 + int rand 3;
+	return $text =~ s/\s//gr;
+}
+my @odd;
+foreach my $i (1 .. $storm)
+{
+	my $path = sprintf one(@paths), bent(one('e', 'w', '', '%00', '%2F', '..', 'a' x 256, '%ff', "e'"));
+	my $query = join '&', map { one(@names) . one('=', '=', '=', '') . bent(one(@values)) } 1 .. int rand 5;
+	# a stream that follows would not end
+	$query .= '&follow=false' if $path =~ /stream/;
+	my $bytes = "GET $path" . (length $query ? "?$query" : '') . " HTTP/1.1\r\n${host}Connection: close\r\n";
+	$bytes .= 'Authorization: ' . one('Bearer ', 'Bearer ', 'Bearer ', 'Bearer ', 'Basic ', '') . bent($token) . "\r\n" if rand() < 0.9;
+	$bytes .= 'Last-Event-ID: ' . one('', 'e.', 'e.e.') . bent($cursor) . "\r\n" if rand() < 0.5;
+	my ($answer) = $gateway->raw("$bytes\r\n");
+	push @odd, "$path?$query: " . ($answer =~ /\A(.*)/)[0] unless $answer =~ m{\AHTTP/1\.1 (200|204|304|400|401|404|405|410|422) };
+}
+is(join("\n", @odd), '', "every request is answered (WFLOG_TEST_SEED=$storm_seed)");
+is($gateway->get('/health')->{status}, 200, 'and the gateway lives');
+unlike($gateway->said, qr/failed/, 'without an error of its own');
+
 # ---- deadlines
 
 foreach my $case ([ 'a head that does not end', "GET /health HTTP/1.1\r\n$host", 408 ], [ 'a body that does not come', "${post}Content-Length: 5\r\n\r\nab", 408 ], [ 'who says nothing', '', '' ])
