@@ -505,28 +505,3 @@ http_read_chunks(HttpChunks *chunks, const char *bytes, size_t len, size_t *used
 	}
 	return HTTP_PARSE_MORE;
 }
-
-/* The words that go with a status. */
-const char *
-http_reason(int status)
-{
-	static const struct
-	{
-		int			status;
-		const char *reason;
-	}			reasons[] = {
-		{200, "OK"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"},
-		{401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
-		{409, "Conflict"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-		{417, "Expectation Failed"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-		{501, "Not Implemented"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
-		{505, "HTTP Version Not Supported"},
-	};
-
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	return "Unknown";
-}

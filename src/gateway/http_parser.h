@@ -92,6 +92,5 @@ extern int	http_read_chunks(HttpChunks *chunks, const char *bytes, size_t len, s
 extern bool http_text_is(HttpText text, const char *word);
 extern bool http_text_is_ignoring_case(HttpText text, const char *word);
 extern HttpText http_header(const HttpRequest *request, const char *name);
-extern const char *http_reason(int status);
 
 #endif							/* WFLOG_HTTP_PARSER_H */

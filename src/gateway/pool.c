@@ -4,13 +4,7 @@
  *	  Connections to the database, and the jobs that go through them.
  *
  * A job is one transaction: the claims of who asks and the time limit, then
- * its statements.  All of it is one pipeline of libpq and so one round trip;
- * without BEGIN, because PostgreSQL runs what comes before a Sync as one
- * transaction, and set_config() with is_local holds as long.  A connection
- * that a job has used knows nothing of it afterwards.
- *
- * Statements are prepared the first time that a connection is given them, in the
- * same pipeline.
+ * its statements (pipeline.c).
  *
  * A connection has one job at a time.  libpq 15 cannot cancel without
  * blocking, so the job of a client that has left runs on, at most to its
@@ -18,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "pool.h"
+#include "pool_server.h"
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
@@ -29,50 +23,6 @@
 /* Waiting jobs of a class. */
 #define MAX_WAITING 2000
 #define MAX_WAIT_MS 10000
-
-static const char settings_sql[] =
-"SELECT pg_catalog.set_config('request.jwt.claims', $1, true),"
-" pg_catalog.set_config('statement_timeout', $2, true),"
-" pg_catalog.set_config('timezone', 'UTC', true)";
-
-typedef enum ServerState
-{
-	SERVER_DOWN,				/* there is none; perhaps a timer runs */
-	SERVER_CONNECTING,
-	SERVER_IDLE,
-	SERVER_BUSY
-} ServerState;
-
-/* Different statements there are, with room to spare. */
-#define MAX_PREPARED 32
-
-/* What the next results of a pipeline are of. */
-typedef struct Step
-{
-	enum
-	{
-		STEP_PREPARE,			/* index: of prepared[] */
-		STEP_SETTINGS,
-		STEP_STATEMENT			/* index: of the job's */
-	}			kind;
-	int			index;
-} Step;
-
-typedef struct Server
-{
-	PGconn	   *pg;
-	ServerState state;
-	Job		   *job;
-	bool		prepared[MAX_PREPARED]; /* by number, which is in their names */
-	int			step_count;
-	int			step;			/* whose results are taken now */
-	Step		steps[2 * (JOB_MAX_STATEMENTS + 1)];
-	int64		since;			/* busy, clock_us() */
-	struct event read_event;
-	struct event write_event;
-	struct event timer;			/* for an answer, or for the next attempt to connect */
-	int			fd;
-} Server;
 
 static Server *servers;
 static int	stream_jobs = 0;	/* under way */
@@ -85,120 +35,9 @@ static bool away = false;		/* there is none, and the last attempt failed or the 
 static struct event wait_timer;
 static struct event submit_event;
 
-PoolFigures pool_figures;
-
 static void run_waiting(void);
 static void on_server(evutil_socket_t fd, short what, void *arg);
 static void on_server_timer(evutil_socket_t fd, short what, void *arg);
-
-/* ---- jobs ---- */
-
-Job *
-job_make(JobClass class, const char *claims, int timeout, void (*done) (Job *job), void *owner)
-{
-	Job		   *job = xmalloc(sizeof(Job));
-
-	memset(job, 0, sizeof(Job));
-	job->class = class;
-	job->claims = claims ? xstrdup(claims) : NULL;
-	job->timeout = timeout;
-	job->done = done;
-	job->owner = owner;
-	return job;
-}
-
-/* Add a statement, to which parameters are then added in the order of their numbers. */
-Statement *
-job_statement(Job *job, const char *sql)
-{
-	Statement  *statement = &job->statements[job->count++];
-
-	statement->sql = sql;
-	return statement;
-}
-
-/* Add a parameter; NULL is NULL. */
-void
-statement_text(Statement *statement, const char *value)
-{
-	statement->parameters[statement->count++] = value ? xstrdup(value) : NULL;
-}
-
-void
-statement_number(Statement *statement, int64 value)
-{
-	char		text[32];
-
-	snprintf(text, sizeof(text), "%lld", (long long) value);
-	statement_text(statement, text);
-}
-
-void
-statement_bool(Statement *statement, bool value)
-{
-	statement_text(statement, value ? "t" : "f");
-}
-
-static void
-job_free(Job *job)
-{
-	for (int i = 0; i < job->count; i++)
-	{
-		for (int j = 0; j < job->statements[i].count; j++)
-			free(job->statements[i].parameters[j]);
-		PQclear(job->results[i]);
-	}
-	free(job->claims);
-	free(job);
-}
-
-/* The job has come to an end: tell its owner. */
-static void
-job_end(Job *job, JobOutcome outcome)
-{
-	job->outcome = outcome;
-	job->took_us = clock_us() - job->queued;
-	pool_figures.jobs++;
-	if (outcome == JOB_FAILED)
-	{
-		pool_figures.failures++;
-		if (strcmp(job_sqlstate(job), "57014") == 0)
-			pool_figures.timeouts++;
-	}
-	else if (outcome == JOB_TOO_MANY)
-		pool_figures.exhausted++;
-	if (!job->abandoned)
-		job->done(job);
-	job_free(job);
-}
-
-/* The owner is no more: done() will not be called. */
-void
-job_abandon(Job *job)
-{
-	job->abandoned = true;
-	job->owner = NULL;
-}
-
-/* The SQLSTATE of a failed job; never NULL. */
-const char *
-job_sqlstate(const Job *job)
-{
-	const char *state = job->outcome == JOB_FAILED && job->results[job->failed] ?
-		PQresultErrorField(job->results[job->failed], PG_DIAG_SQLSTATE) : NULL;
-
-	return state ? state : "";
-}
-
-/* What the server says of a failed job; never NULL. */
-const char *
-job_message(const Job *job)
-{
-	const char *text = job->outcome == JOB_FAILED && job->results[job->failed] ?
-		PQresultErrorField(job->results[job->failed], PG_DIAG_MESSAGE_PRIMARY) : NULL;
-
-	return text ? text : "";
-}
 
 /* ---- connections ---- */
 
@@ -336,83 +175,47 @@ on_server_timer(evutil_socket_t fd, short what, void *arg)
 		server_connect(server);
 }
 
-/* The number of a statement, which is a static text; -1: there are too many. */
-static int
-statement_number_of(const char *sql)
-{
-	static const char *known[MAX_PREPARED];
-	int			i;
-
-	for (i = 0; i < MAX_PREPARED && known[i]; i++)
-		if (known[i] == sql)
-			return i;
-	if (i == MAX_PREPARED)
-		return -1;
-	known[i] = sql;
-	return i;
-}
-
-static void
-add_step(Server *server, int kind, int index)
-{
-	server->steps[server->step_count].kind = kind;
-	server->steps[server->step_count++].index = index;
-}
-
-/* Send a statement, and before it, if need be, that it be prepared. */
-static bool
-send_statement(Server *server, int kind, int index, const char *sql, int count, const char *const *values)
-{
-	int			number = statement_number_of(sql);
-	char		name[16];
-
-	if (number < 0)
-	{
-		add_step(server, kind, index);
-		return PQsendQueryParams(server->pg, sql, count, NULL, values, NULL, NULL, 0);
-	}
-	snprintf(name, sizeof(name), "wflog_%d", number);
-	if (!server->prepared[number])
-	{
-		add_step(server, STEP_PREPARE, number);
-		if (!PQsendPrepare(server->pg, name, sql, 0, NULL))
-			return false;
-	}
-	add_step(server, kind, index);
-	return PQsendQueryPrepared(server->pg, name, count, values, NULL, NULL, 0);
-}
-
 /* Give a connection its next job. */
 static void
 server_run(Server *server, Job *job)
 {
-	char		timeout[16];
-	const char *values[2] = {job->claims ? job->claims : "", timeout};
 	struct timeval limit = timeval_of(job->timeout + GRACE_MS);
-	bool		sent;
 
 	server->state = SERVER_BUSY;
 	server->job = job;
-	server->step = server->step_count = 0;
 	server->since = clock_us();
 	pool_figures.busy++;
 	if (job->class == JOB_STREAM)
 		stream_jobs++;
 	event_add(&server->timer, &limit);
-	snprintf(timeout, sizeof(timeout), "%d", job->timeout);
-	sent = send_statement(server, STEP_SETTINGS, 0, settings_sql, 2, values);
-	for (int i = 0; sent && i < job->count; i++)
-		sent = send_statement(server, STEP_STATEMENT, i, job->statements[i].sql, job->statements[i].count,
-							  (const char *const *) job->statements[i].parameters);
-	if (!sent || !PQpipelineSync(server->pg))
-	{
+	if (pipeline_send(server))
+		on_server(server->fd, EV_WRITE, server);
+	else
 		server_lost(server, "lost a connection to the database");
-		return;
-	}
-	on_server(server->fd, EV_WRITE, server);
 }
 
-/* The pipeline has come to its Sync: the job is done. */
+/* Go on with connecting. */
+static void
+go_on_connecting(Server *server)
+{
+	switch (PQconnectPoll(server->pg))
+	{
+		case PGRES_POLLING_OK:
+			watch(server, true, false);
+			server_connected(server);
+			break;
+		case PGRES_POLLING_READING:
+			watch(server, true, false);
+			break;
+		case PGRES_POLLING_WRITING:
+			watch(server, false, true);
+			break;
+		default:
+			server_lost(server, "could not connect");
+	}
+}
+
+/* The pipeline has come to its end: the job is done. */
 static void
 job_over(Server *server)
 {
@@ -436,99 +239,43 @@ job_over(Server *server)
 	job_end(job, outcome);
 }
 
-/* Keep the result of a step. */
-static void
-take_result(Server *server, PGresult *result)
-{
-	Job		   *job = server->job;
-	const Step *step = &server->steps[server->step];
-	ExecStatusType status = PQresultStatus(result);
-	PGresult  **place = &job->results[step->kind == STEP_STATEMENT ? step->index : 0];
-
-	if (step->kind == STEP_PREPARE && status == PGRES_COMMAND_OK)
-		server->prepared[step->index] = true;
-	/* an error of what goes before the statements is that of the job */
-	if ((step->kind == STEP_STATEMENT || status == PGRES_FATAL_ERROR) && *place == NULL)
-		*place = result;
-	else
-		PQclear(result);
-}
-
-/* Take what has come.  False: the connection is lost. */
-static bool
-take_results(Server *server)
-{
-	while (server->state == SERVER_BUSY && !PQisBusy(server->pg))
-	{
-		PGresult   *result = PQgetResult(server->pg);
-
-		if (result == NULL)
-		{
-			if (PQstatus(server->pg) != CONNECTION_OK)
-				return false;
-			server->step++;		/* the end of its results */
-		}
-		else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC)
-		{
-			PQclear(result);
-			job_over(server);
-		}
-		else if (server->step < server->step_count)
-			take_result(server, result);
-		else
-			PQclear(result);
-	}
-	return PQstatus(server->pg) == CONNECTION_OK;
-}
-
 /* Something has come from a connection, or it can be written to. */
 static void
 on_server(evutil_socket_t fd, short what, void *arg)
 {
 	Server	   *server = arg;
+	bool		is_lost;
 	int			left;
 
 	if (server->state == SERVER_CONNECTING)
 	{
-		switch (PQconnectPoll(server->pg))
+		go_on_connecting(server);
+		return;
+	}
+	/* what came before the end may still be the whole answer */
+	is_lost = (what & EV_READ) && !PQconsumeInput(server->pg);
+	if (!is_lost)
+	{
+		left = PQflush(server->pg);
+		is_lost = left < 0;
+		if (!is_lost)
+			watch(server, true, left > 0);
+	}
+	if (server->state == SERVER_BUSY)
+		switch (pipeline_receive(server))
 		{
-			case PGRES_POLLING_OK:
-				watch(server, true, false);
-				server_connected(server);
-				return;
-			case PGRES_POLLING_READING:
-				watch(server, true, false);
-				return;
-			case PGRES_POLLING_WRITING:
-				watch(server, false, true);
-				return;
-			default:
-				server_lost(server, "could not connect");
-				return;
+			case PIPELINE_OVER:
+				job_over(server);
+				break;
+			case PIPELINE_LOST:
+				is_lost = true;
+				break;
+			case PIPELINE_GOES_ON:
+				break;
 		}
-	}
-	if ((what & EV_READ) && !PQconsumeInput(server->pg))
-	{
-		/* what came before the end may still be the whole answer, or say why */
-		(void) take_results(server);
-		if (server->pg)
-			server_lost(server, "lost a connection to the database");
-		return;
-	}
-	left = PQflush(server->pg);
-	if (left < 0)
-	{
+	if (is_lost)
 		server_lost(server, "lost a connection to the database");
-		return;
-	}
-	watch(server, true, left > 0);
-	if (!take_results(server))
-	{
-		if (server->pg)
-			server_lost(server, "lost a connection to the database");
-		return;
-	}
-	if (server->state == SERVER_IDLE)
+	else if (server->state == SERVER_IDLE)
 		run_waiting();
 }
 

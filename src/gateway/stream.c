@@ -69,9 +69,9 @@ take_cursor(Stream *stream, const Request *request)
 	/* EventSource comes back with the header, and with the address it began with */
 	if (header.len > 0)
 		buffer_append(&text, header.at, header.len);
-	else if (after)
+	else if (after && after[0])
 		buffer_string(&text, after);
-	if (text.len == 0)
+	else
 		return;
 	if (strncmp(buffer_text(&text), "e.", 2) == 0)
 	{

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * job.c
+ *	  Jobs for the database: statements, their parameters, their outcome.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pool_server.h"
+
+PoolFigures pool_figures;
+
+Job *
+job_make(JobClass class, const char *claims, int timeout, void (*done) (Job *job), void *owner)
+{
+	Job		   *job = xmalloc(sizeof(Job));
+
+	memset(job, 0, sizeof(Job));
+	job->class = class;
+	job->claims = claims ? xstrdup(claims) : NULL;
+	job->timeout = timeout;
+	job->done = done;
+	job->owner = owner;
+	return job;
+}
+
+/* Add a statement, to which parameters are then added in the order of their numbers. */
+Statement *
+job_statement(Job *job, const char *sql)
+{
+	Statement  *statement = &job->statements[job->count++];
+
+	statement->sql = sql;
+	return statement;
+}
+
+/* Add a parameter; NULL is NULL. */
+void
+statement_text(Statement *statement, const char *value)
+{
+	statement->parameters[statement->count++] = value ? xstrdup(value) : NULL;
+}
+
+void
+statement_number(Statement *statement, int64 value)
+{
+	char		text[32];
+
+	snprintf(text, sizeof(text), "%lld", (long long) value);
+	statement_text(statement, text);
+}
+
+void
+statement_bool(Statement *statement, bool value)
+{
+	statement_text(statement, value ? "t" : "f");
+}
+
+void
+job_free(Job *job)
+{
+	for (int i = 0; i < job->count; i++)
+	{
+		for (int j = 0; j < job->statements[i].count; j++)
+			free(job->statements[i].parameters[j]);
+		PQclear(job->results[i]);
+	}
+	free(job->claims);
+	free(job);
+}
+
+/* The job has come to an end: tell its owner. */
+void
+job_end(Job *job, JobOutcome outcome)
+{
+	job->outcome = outcome;
+	job->took_us = clock_us() - job->queued;
+	pool_figures.jobs++;
+	if (outcome == JOB_FAILED)
+	{
+		pool_figures.failures++;
+		if (strcmp(job_sqlstate(job), "57014") == 0)
+			pool_figures.timeouts++;
+	}
+	else if (outcome == JOB_TOO_MANY)
+		pool_figures.exhausted++;
+	if (!job->abandoned)
+		job->done(job);
+	job_free(job);
+}
+
+/* The owner is no more: done() will not be called. */
+void
+job_abandon(Job *job)
+{
+	job->abandoned = true;
+	job->owner = NULL;
+}
+
+/* The SQLSTATE of a failed job; never NULL. */
+const char *
+job_sqlstate(const Job *job)
+{
+	const char *state = job->outcome == JOB_FAILED && job->results[job->failed] ?
+		PQresultErrorField(job->results[job->failed], PG_DIAG_SQLSTATE) : NULL;
+
+	return state ? state : "";
+}
+
+/* What the server says of a failed job; never NULL. */
+const char *
+job_message(const Job *job)
+{
+	const char *text = job->outcome == JOB_FAILED && job->results[job->failed] ?
+		PQresultErrorField(job->results[job->failed], PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+	return text ? text : "";
+}
