@@ -11,6 +11,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64url);
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -45,13 +46,15 @@ sub secret_file
 	return $secret_file;
 }
 
-# Start it, on a free port or the one it had.
+# Start it, on a free port or on the one given as "port=N".
 sub start
 {
 	my ($class, @options) = @_;
 	my $self = bless {}, $class;
-	my $listen = 0;
+	my $listen;
 	@options = grep { !/^port=(\d+)$/ || do { $listen = $1; 0 } } @options;
+	# not one of those that the system gives to clients, which could take it in between
+	$listen //= PostgreSQL::Test::Cluster::get_free_port();
 	push @options, '--jwt-secret-file=' . secret_file() unless grep { /^--(jwt|jwks)/ } @options;
 	$self->{run} = wflog_start('serve', '-U', 'gateway', "--listen=127.0.0.1:$listen", @options);
 	eval {

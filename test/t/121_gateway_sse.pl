@@ -18,7 +18,7 @@ use WflogNode qw(new_node pid_of);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
-my $node = new_node('main');
+my $node = new_node('main', 'max_connections = 60');
 WflogCommand::use_server($node);
 $node->safe_psql('postgres', 'CREATE EXTENSION wflog');
 Gateway::prepare($node);
@@ -141,13 +141,11 @@ start('flood');
 my @deaf = map { $gateway->stream(path('flood'), $alice) } 1 .. 20;
 my $reader = $gateway->stream(path('flood'), $alice);
 my ($before) = slurp_file('/proc/' . $gateway->pid . '/status') =~ /^VmRSS:\s+(\d+)/m;
-my $big = 'x' x 5000;
-foreach my $round (1 .. 20)
-{
-	sql("SELECT count(wflog.log('flood', '$big' || i)) FROM generate_series(1, 200) i");
-	Gateway::take($reader, 0);
-}
+my $flood = PostgreSQL::Test::Utils::tempdir() . '/flood.sql';
+append_to_file($flood, "SELECT count(wflog.log('flood', repeat('x', 5000) || i)) FROM generate_series(1, 200) i\n");
+my $flooding = IPC::Run::start([ 'pgbench', '-n', '-t', 20, '-f', $flood, 'postgres' ], '<', \'', '>', \my $out, '2>', \my $err);
 ok(Gateway::take_until($reader, sub { @{ $_[0]{events} } == 4000 }), 'who reads gets everything');
+$flooding->finish;
 $end = time() + $PostgreSQL::Test::Utils::timeout_default;
 sleep 0.1 while figure('streams') > 1 && time() < $end;
 is(figure('streams'), 1, 'who does not is disconnected');
@@ -182,7 +180,7 @@ $gateway = Gateway->start("port=$gateway->{port}", '--pool=4', '--stream-buffer=
 is(Gateway::messages(do { my $s = $gateway->stream(path('moving'), $alice, 'Last-Event-ID' => $stream->{id});
 	Gateway::take_until($s, has('b')); close $s->{socket}; $s }), 'b', 'another gateway goes on from there');
 
-my $kills = $ENV{WFLOG_TEST_KILLS} || 4;
+my $kills = $ENV{WFLOG_TEST_KILLS} || 3;
 my $seed = $ENV{WFLOG_TEST_SEED} || int(time() * 1000) % 1_000_000;
 srand($seed);
 note("WFLOG_TEST_SEED=$seed");
@@ -294,7 +292,7 @@ foreach my $i (0 .. $#clients)
 	is($client->{complete}{total_logs}, scalar(keys %times), 'and the total is that');
 }
 is($gateway->stop, 0, 'the gateway ends');
-unlike($gateway->{run}{err}, qr/failed/, 'it had no errors');
+unlike($gateway->{run}{err}, qr/stream of .* failed|request .* failed/, 'it had no errors');
 
 # ---- where nothing is notified, streams poll
 

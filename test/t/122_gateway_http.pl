@@ -39,11 +39,11 @@ if (!Gateway::is_built())
 	exit;
 }
 
-my $node = new_node('main');
+my $node = new_node('main', 'max_connections = 60');
 WflogCommand::use_server($node);
 $node->safe_psql('postgres', q{CREATE EXTENSION wflog; SELECT wflog.start_execution('e', 'w', user_id => 'u'); SELECT wflog.log('e', 'm')});
 Gateway::prepare($node);
-my $gateway = Gateway->start('--head-timeout=2', '--body-timeout=2', '--idle-timeout=86400', '--max-body=1000');
+my $gateway = Gateway->start('--max-body=1000');
 
 # ---- what could be read in two ways: refused, and the connection closed
 
@@ -161,10 +161,12 @@ foreach my $i (1 .. $storm)
 }
 is(join("\n", @odd), '', "every request is answered (WFLOG_TEST_SEED=$storm_seed)");
 is($gateway->get('/health')->{status}, 200, 'and the gateway lives');
-unlike($gateway->said, qr/failed/, 'without an error of its own');
+unlike($gateway->said, qr/stream of .* failed|request .* failed/, 'without an error of its own');
 
 # ---- deadlines
 
+my $patient = $gateway;
+$gateway = Gateway->start('--head-timeout=1', '--body-timeout=1');
 foreach my $case ([ 'a head that does not end', "GET /health HTTP/1.1\r\n$host", 408 ], [ 'a body that does not come', "${post}Content-Length: 5\r\n\r\nab", 408 ], [ 'who says nothing', '', '' ])
 {
 	my ($bytes, $closed) = $gateway->raw($case->[1]);
@@ -185,6 +187,8 @@ until ($over || time() > $begun + $PostgreSQL::Test::Utils::timeout_default)
 	$over = $closed || length $more;
 }
 is(Gateway::statuses($trickled), 408, 'bytes that trickle do not move the deadline');
+is($gateway->stop, 0, 'that one ends');
+$gateway = $patient;
 
 # ---- a client that does not read its answers is not read from, either
 

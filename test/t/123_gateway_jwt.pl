@@ -110,7 +110,7 @@ my %claims = (sub => 'alice', role => 'authenticated', exp => $later);
 
 # ---- a gateway that knows all three kinds
 
-my $node = new_node('main');
+my $node = new_node('main', 'max_connections = 60');
 WflogCommand::use_server($node);
 $node->safe_psql('postgres', q{CREATE EXTENSION wflog; SELECT wflog.start_execution('e', 'w', user_id => 'alice')});
 Gateway::prepare($node);
