@@ -108,7 +108,7 @@ conn_begin(int fd, const struct sockaddr *peer)
 
 /*
  * End a connection at once, with what hangs on it.  Its memory stays until the
- * loop's next turn, so callers may still look at it.
+ * loop calls the next function, so callers may still look at it.
  */
 void
 conn_close(Conn *conn)

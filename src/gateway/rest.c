@@ -103,31 +103,52 @@ respond_job_problem(Request *request, const Job *job)
 	}
 }
 
-/* A strong validator: of these bytes, and so of everything that retention or redaction changes. */
+/*
+ * A validator: of the bytes of the answer, and so of everything that retention
+ * or redaction changes.
+ *
+ * But for a page's stream_cursor, which is another one whenever other
+ * transactions are at work.  Each of them is as good, so it does not count; but
+ * because bytes differ, the validator is then a weak one.  *opaque is the part
+ * that is compared.
+ */
 static void
-make_etag(char *etag, const char *body, size_t len)
+make_etag(char *etag, const char **opaque, const char *body, size_t len)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int digest_len = 0;
+	JsonValue	document = json_document(body, len);
+	JsonValue	pagination = json_find(&document, "pagination");
+	JsonValue	cursor = json_find(&pagination, "stream_cursor");
+	bool		has_cursor = cursor.kind != JSON_MISSING;
+	size_t		before = has_cursor ? cursor.text - body : len;
+	size_t		behind = has_cursor ? before + cursor.len : len;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
 
-	if (!EVP_Digest(body, len, digest, &digest_len, EVP_sha256(), NULL))
-		memset(digest, 0, 16);
+	if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL) ||
+		!EVP_DigestUpdate(context, body, before) ||
+		!EVP_DigestUpdate(context, body + behind, len - behind) ||
+		!EVP_DigestFinal_ex(context, digest, NULL))
+		fail(EXIT_FAILED, NULL, "could not make a digest");
+	EVP_MD_CTX_free(context);
+	if (has_cursor)
+		etag = stpcpy(etag, "W/");
+	*opaque = etag;
 	*etag++ = '"';
 	for (int i = 0; i < 16; i++, etag += 2)
 		sprintf(etag, "%02x", digest[i]);
 	strcpy(etag, "\"");
 }
 
-/* Does If-None-Match name it? */
+/* Does If-None-Match name it?  Weak ones compare as strong ones do. */
 static bool
-is_matched(HttpText header, const char *etag)
+is_matched(HttpText header, const char *opaque)
 {
-	size_t		len = strlen(etag);
+	size_t		len = strlen(opaque);
 
 	if (header.len == 1 && header.at[0] == '*')
 		return true;
 	for (size_t i = 0; i + len <= header.len; i++)
-		if (memcmp(header.at + i, etag, len) == 0)
+		if (memcmp(header.at + i, opaque, len) == 0)
 			return true;
 	return false;
 }
@@ -193,6 +214,7 @@ rest_done(Job *job)
 	PGresult   *result = job->results[0];
 	const char *body;
 	size_t		len;
+	const char *opaque;
 	char		etag[40];
 
 	request->job = NULL;
@@ -208,10 +230,10 @@ rest_done(Job *job)
 	add_links(request, body, len);
 	if (PQgetvalue(result, 0, 1)[0] == 't')
 	{
-		make_etag(etag, body, len);
+		make_etag(etag, &opaque, body, len);
 		request_header(request, "ETag: %s", etag);
 		request_header(request, "Cache-Control: private, max-age=%d, must-revalidate", FINISHED_MAX_AGE);
-		if (is_matched(http_header(&request->http, "If-None-Match"), etag))
+		if (is_matched(http_header(&request->http, "If-None-Match"), opaque))
 		{
 			respond(request, 304, NULL, NULL, 0);
 			return;

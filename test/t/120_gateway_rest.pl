@@ -219,10 +219,19 @@ is($answer->{headers}{etag}, undef, 'one that runs has no ETag');
 
 $answer = $gateway->get("$api/done/logs", $alice);
 my $etag = $answer->{headers}{etag};
-like($etag, qr/^"[0-9a-f]{32}"$/, 'a finished one has a strong ETag');
+like($etag, qr{^W/"[0-9a-f]{32}"$}, 'a finished one has an ETag');
+like($gateway->get("$api/done/logs/summary", $alice)->{headers}{etag}, qr/^"[0-9a-f]{32}"$/, 'of its summary a strong one');
 like($answer->{headers}{'cache-control'}, qr/^private, max-age=300/, 'and may be kept by the client');
 is($answer->{headers}{vary}, 'Authorization', 'of this user');
-is($gateway->get("$api/done/logs", $alice, 'If-None-Match' => "\"x\", $etag")->{status}, 304, 'which need not come again');
+# transactions at work make the page's cursor another one
+my $other = $node->background_psql('postgres');
+$other->query_safe(q{BEGIN; SELECT wflog.log('e2', 'not yet')});
+$node->safe_psql('postgres', q{SELECT wflog.log('e2', 'meanwhile')});
+isnt(json_of($gateway->get("$api/done/logs", $alice))->{pagination}{stream_cursor}, json_of($answer)->{pagination}{stream_cursor}, 'when its cursor has changed,');
+is($gateway->get("$api/done/logs", $alice, 'If-None-Match' => $_)->{status}, 304, "it need not come again: $_")
+  foreach "\"x\", $etag", $etag =~ s{^W/}{}r, '*';
+$other->query_safe('ROLLBACK');
+$other->quit;
 $answer = $gateway->get("$api/done/logs", $alice, method => 'HEAD');
 is("$answer->{status} $answer->{headers}{etag}", "200 $etag", 'HEAD says so too');
 $node->safe_psql('postgres', q{UPDATE wflog.workflow_execution_logs SET user_friendly_message = '(removed)' WHERE execution_id = 'done'});
