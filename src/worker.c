@@ -29,9 +29,9 @@
 
 /*
  * Pause after a round: so many times what telling took, and what waking the
- * listeners took; each at most so many microseconds.  A listener that is woken
- * takes about ten times as long to find that there is nothing for it as we
- * take to wake it.
+ * listeners took; each at most so many microseconds.  What a listener takes to
+ * find that there is nothing for it we cannot know, but it is many times what
+ * we take to wake it.
  */
 #define TELL_FACTOR 1
 #define TELL_MAX 2000
