@@ -144,7 +144,10 @@ sub gateway_events
 	return @events;
 }
 
+# others have asked for it: when they have been told, the gateway comes too late for it
+my $notified = ask('super', 'SELECT logs_notified FROM wflog.stat');
 ask('super', q(SELECT wflog.log('b1', 'not asked for by the gateway')));
+ok(wait_for($node, 'postgres', "SELECT logs_notified > $notified FROM wflog.stat", 't'), 'a log before the gateway asks');
 ask('gate', q(SELECT wflog.gateway_channel('b1')), '{"sub": "bob"}');
 ask('super', q(SELECT count(wflog.log('b1', 'g' || i)) FROM generate_series(1, 100) i));
 my @events = gateway_events(100);
