@@ -108,7 +108,7 @@ extern void access_log(const Request *request, int status, size_t bytes);
 extern void metrics_request(const Route *route, int status, int64 microseconds);
 extern void metrics_append(Buffer *out);
 
-/* ---- rest.c, monitor.c, stream_begin.c: handlers ---- */
+/* ---- rest.c, monitor.c, stream_begin.c, page.c: handlers ---- */
 
 extern void handle_logs(Request *request);
 extern void handle_summary(Request *request);
@@ -121,5 +121,7 @@ extern void handle_health(Request *request);
 extern void handle_ready(Request *request);
 extern void handle_metrics(Request *request);
 extern void handle_stream(Request *request);
+extern void handle_page(Request *request);
+extern void handle_page_file(Request *request);
 
 #endif							/* WFLOG_REQUEST_H */

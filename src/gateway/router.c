@@ -8,6 +8,8 @@
 #include "request.h"
 
 static const Route routes[] = {
+	{"GET", "/", ACCESS_OPEN, handle_page, "page"},
+	{"GET", "/page/{file}", ACCESS_OPEN, handle_page_file, "page"},
 	{"GET", "/api/v1/app/executions/recent_logs", ACCESS_TOKEN, handle_recent_logs, "recent_logs"},
 	{"GET", "/api/v1/app/executions/{id}/logs", ACCESS_TOKEN, handle_logs, "logs"},
 	{"GET", "/api/v1/app/executions/{id}/logs/stream", ACCESS_STREAM, handle_stream, "stream"},
