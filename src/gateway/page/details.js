@@ -26,7 +26,7 @@ export function jsonTree(value, key, depth = 0) {
 		fill(body, entries.slice(0, BRANCH).map(([name, one]) => jsonTree(one, name, depth + 1)),
 			entries.length > BRANCH && h('div.leaf.null', `… ${entries.length - BRANCH} more`));
 	};
-	const element = h('details.tree', { open: depth < 2 && entries.length <= 30, ontoggle: event => event.target.open && fillIn() },
+	const element = h('details.tree', { open: depth < 3 && entries.length <= 30, ontoggle: event => event.target.open && fillIn() },
 		h('summary', label ?? 'data', ' ', h('span.size', size)), body);
 	if (element.open)
 		fillIn();

@@ -37,6 +37,16 @@ function chart(title, series, parts) {
 		series.length > 0 && h('div.axis', { 'aria-hidden': 'true' }, h('span', moment(series[0].start).slice(0, 16)), h('span', 'now')));
 }
 
+/* The buckets of the whole span: the answer has those from the first to the last with something in it. */
+function whole(series, since, until, step) {
+	const known = new Map(series.map(one => [Math.round(new Date(one.start) / 1000), one]));
+	const origin = Date.UTC(2000, 0, 1) / 1000;
+	const result = [];
+	for (let at = origin + Math.floor((new Date(since) / 1000 - origin) / step) * step; at <= new Date(until) / 1000; at += step)
+		result.push(known.get(at) ?? { start: new Date(at * 1000).toISOString(), logs: 0, executions: 0, failed: 0, succeeded: 0 });
+	return result;
+}
+
 export class WorkflowView {
 	#id;
 	#abort = new AbortController();
@@ -82,7 +92,8 @@ export class WorkflowView {
 		}
 	}
 
-	#draw({ executions, logs, errors, series }) {
+	#draw({ executions, logs, errors, series: some, since, until, bucket_seconds: step }) {
+		const series = whole(some, since, until, step);
 		const finished = (executions.by_status.SUCCESS ?? 0) + (executions.by_status.FAILED ?? 0) + (executions.by_status.CANCELLED ?? 0);
 		const took = executions.duration_seconds ?? {};
 		const level = name => one => one.log_levels?.[name] ?? 0;
