@@ -43,6 +43,8 @@ check_here()
 	local started=$SECONDS
 
 	need_postgres "$major"
+	# The page is tested in a browser, which is large: once is enough.
+	[ "$quick$major" != 15 ] || need_packages chromium-headless-shell
 	prepare_state
 	lock_state
 	dir=$state/check
