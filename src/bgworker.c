@@ -274,6 +274,55 @@ bgworker_commit(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* Leave if the extension is not there, or not the one that was there before. */
+static void
+find_extension(DatabaseSlot *slot)
+{
+	Oid			found;
+
+	StartTransactionCommand();
+	found = get_extension_oid("wflog", true);
+	CommitTransactionCommand();
+	if (!OidIsValid(found) || (OidIsValid(extension) && found != extension))
+		leave(EXIT_GONE);
+	extension = found;
+}
+
+/*
+ * Clean up after an error, whose data is given, and log and note it.  When the
+ * extension has been dropped while we were at work, it is no more than that,
+ * and the process ends.
+ */
+static void
+recover(DatabaseSlot *slot, ErrorData *data, char *error)
+{
+	/* what the end of a transaction does, in case that there was none */
+	LWLockReleaseAll();
+	ConditionVariableCancelSleep();
+	pgstat_report_wait_end();
+	AbortOutOfAnyTransaction();
+	FlushErrorState();
+	if (stop_requested)
+		return;
+
+	PG_TRY();
+	{
+		if (OidIsValid(extension))
+			find_extension(slot);
+		ThrowErrorData(data);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		AbortOutOfAnyTransaction();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	stat_error(slot, kind_names[my_kind], data->message);
+	if (error != NULL)
+		strlcpy(error, data->message, STAT_TEXT);
+}
+
 /* Run work(slot); after an error clean up, log it, note it, and return false. */
 bool
 bgworker_try(void (*work) (DatabaseSlot *slot), DatabaseSlot *slot, char *error)
@@ -295,23 +344,8 @@ bgworker_try(void (*work) (DatabaseSlot *slot), DatabaseSlot *slot, char *error)
 		QueryCancelPending = false;
 		MemoryContextSwitchTo(context);
 		data = CopyErrorData();
-		if (!stop_requested)
-			EmitErrorReport();
-
-		/* what the end of a transaction does, in case that there was none */
-		LWLockReleaseAll();
-		ConditionVariableCancelSleep();
-		pgstat_report_wait_end();
-		AbortOutOfAnyTransaction();
+		recover(slot, data, error);
 		MemoryContextSwitchTo(context);
-		FlushErrorState();
-
-		if (!stop_requested)
-		{
-			stat_error(slot, kind_names[my_kind], data->message);
-			if (error != NULL)
-				strlcpy(error, data->message, STAT_TEXT);
-		}
 		FreeErrorData(data);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		RESUME_INTERRUPTS();
@@ -321,20 +355,6 @@ bgworker_try(void (*work) (DatabaseSlot *slot), DatabaseSlot *slot, char *error)
 	if (stop_requested)
 		leave(EXIT_STOPPED);
 	return done;
-}
-
-/* Leave if the extension is not there, or not the one that was there before. */
-static void
-find_extension(DatabaseSlot *slot)
-{
-	Oid			found;
-
-	StartTransactionCommand();
-	found = get_extension_oid("wflog", true);
-	CommitTransactionCommand();
-	if (!OidIsValid(found) || (OidIsValid(extension) && found != extension))
-		leave(EXIT_GONE);
-	extension = found;
 }
 
 /* The worker and the keeper. */
