@@ -279,7 +279,7 @@ subject_name_channel(Worker *worker, Subject *subject, TimestampTz older_than)
 		{
 			(void) wflog_lookup_workflow_owner(execution.workflow_id,
 											   strlen(execution.workflow_id), &owner);
-			/* nobody will be told its end, so it is to be retired some time */
+			/* perhaps nobody will be told its end, but it is to be retired some time */
 			if (subject->channel_at == 0 && STATUS_IS_TERMINAL(execution.status))
 				subject->ended_at = GetCurrentTimestamp();
 		}

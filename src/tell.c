@@ -229,7 +229,11 @@ tell_status(Worker *worker, Subject *execution, StatusEvent *event)
 	if (execution)
 		notify_status(worker, execution, "status", event);
 
-	if (ended && (workflow || (execution && execution->ended_at == 0)))
+	/*
+	 * Not by ended_at: whoever has asked before the end, and is looked up after
+	 * it for the first time, is to be told it as well.
+	 */
+	if (ended && (workflow || (execution && !execution->end_told)))
 	{
 		ExecutionKey key = execution_key(event->id, event->len);
 
@@ -240,6 +244,7 @@ tell_status(Worker *worker, Subject *execution, StatusEvent *event)
 		{
 			notify_status(worker, execution, "end", event);
 			execution->ended_at = GetCurrentTimestamp();
+			execution->end_told = true;
 		}
 	}
 	if (workflow)

@@ -57,11 +57,12 @@ typedef struct Subject
 	TimestampTz removals;		/* for its cursors */
 	TimestampTz removals_at;	/* when that was looked up; 0: not yet */
 	TimestampTz channel_at;		/* when its channel was; 0: not yet */
-	TimestampTz ended_at;		/* when its end was told; 0: not yet */
+	TimestampTz ended_at;		/* since when it is known to have ended; 0: it is not */
 	uint8		kind;			/* AskedKind */
 	uint8		flags;			/* ASKED_BY flags */
 	bool		max_known;		/* max_xact covers all its logs there were */
 	bool		resync;			/* something could not be told */
+	bool		end_told;
 	Oid			unreadable;		/* for want of an index of this leaf; or InvalidOid */
 	uint64		round;			/* when it was last looked at; worker->round */
 	char		channel[CHANNEL_LEN + 1];

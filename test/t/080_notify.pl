@@ -136,6 +136,16 @@ $writer->do(q(BEGIN; SELECT wflog.log('e', 'last'); SELECT wflog.set_execution_s
 my @end = grep { $_->{channel} eq $client->{channel} } notifications($client, 5);
 is(join(' ', map { $_->{event}{kind} } @end), 'log status end', 'the end comes after the logs');
 is(keys_of($end[2]{text}), 'v kind execution_id batch prev status total_logs timestamp workflow_id', 'an end: fields');
+
+# asked for, and over before the worker has got round to it
+$writer->do("SELECT wflog.start_execution('short', 'brief'), wflog.log('short', 'all there is')");
+$node->poll_query_until('postgres', 'SELECT queue_depth = 0 FROM wflog.stat') or die 'the queue is not read';
+kill 'STOP', $worker;
+my $short = StreamClient->new($node, 'short')->start;
+$writer->do("SELECT wflog.set_execution_status('short', 'SUCCESS')");
+kill 'CONT', $worker;
+ok($short->wait_for_event('end'), 'who has asked before the end is told it, even if the worker hears of both at once');
+$short->stop;
 is($end[2]{event}{total_logs}, value(q(SELECT count(*) FROM wflog.workflow_execution_logs WHERE execution_id = 'e')), 'the total');
 $writer->do(q(SELECT wflog.start_execution('e2', 'w')));
 my ($start) = notifications($client, 1);
