@@ -71,6 +71,8 @@ sub receive
 my $listener = StreamClient::connection($node);
 my (%got, %channel);
 start("in_$_", $_) foreach qw(wa wb);
+# a worker that begins tells whoever has asked before that he may have missed something
+$node->poll_query_until('postgres', 'SELECT queue_depth = 0 FROM wflog.stat') or die 'the queue is not read';
 foreach my $workflow (qw(wa wb))
 {
 	$channel{$workflow} = value('SELECT wflog.workflow_channel(?)', undef, $workflow);
