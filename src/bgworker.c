@@ -313,6 +313,7 @@ recover(DatabaseSlot *slot, ErrorData *data, char *error)
 	}
 	PG_CATCH();
 	{
+		HOLD_INTERRUPTS();		/* again: an error begins to count anew */
 		EmitErrorReport();
 		AbortOutOfAnyTransaction();
 		FlushErrorState();
