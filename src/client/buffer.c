@@ -89,6 +89,19 @@ buffer_printf(Buffer *buffer, const char *fmt,...)
 	buffer->len += len;
 }
 
+/* The value of a hexadecimal digit; -1 if it is none. */
+int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 /* Append a code point, which must be one, as UTF-8. */
 void
 buffer_code_point(Buffer *out, uint32_t code)

@@ -27,6 +27,7 @@ typedef struct Buffer
 extern void buffer_enlarge(Buffer *buffer, size_t more);
 extern void buffer_printf(Buffer *buffer, const char *fmt,...) __attribute__((format(printf, 2, 3)));
 extern void buffer_code_point(Buffer *buffer, uint32_t code);
+extern int	hex_value(char c);
 extern void buffer_free(Buffer *buffer);
 
 extern void *xmalloc(size_t size);

@@ -177,18 +177,6 @@ json_find(const JsonValue *object, const char *key)
 
 /* ---- strings ---- */
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The code of \uXXXX at a place; -1 if it is not that. */
 static long
 read_unicode(const char *at, const char *end)

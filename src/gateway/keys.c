@@ -116,6 +116,7 @@ load_jwk(json_t *object, Key **keys)
 	const char *alg = json_string_value(json_object_get(object, "alg"));
 	const char *use = json_string_value(json_object_get(object, "use"));
 	const char *crv = json_string_value(json_object_get(object, "crv"));
+	const char *modulus = json_string_value(json_object_get(object, "n"));
 	const char *algorithm;
 	const char *problem = NULL;
 	cjose_err	error;
@@ -136,6 +137,9 @@ load_jwk(json_t *object, Key **keys)
 		return "its kty is not oct, RSA, or EC on P-256";
 	if (alg && strcmp(alg, algorithm) != 0)
 		return "its alg is not HS256, RS256 or ES256, or does not go with its kty";
+	/* newer versions of cjose do not even read a small key, and do not say why */
+	if (strcmp(kty, "RSA") == 0 && modulus && strlen(modulus) * 6 < MIN_RSA_BITS)
+		return "an RSA key needs at least 2048 bits";
 	text = json_dumps(object, JSON_COMPACT);
 	if (text == NULL)
 		return "it is too strange";

@@ -7,18 +7,6 @@
  */
 #include "request.h"
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /*
  * Decode %XX, and + where it means a blank.  False if it is not well-formed,
  * or has a NUL, which no text of the database can have.
