@@ -7,10 +7,13 @@ use warnings;
 
 use IPC::Run;
 use PostgreSQL::Test::Utils;
+use POSIX ();
 use Test::More;
+use Time::HiRes ();
 
 use Exporter 'import';
-our @EXPORT = qw(wflog wflog_ok wflog_start wflog_until wflog_end wflog_terminal have_terminal ids_of);
+our @EXPORT = qw(wflog wflog_ok wflog_start wflog_until wflog_end wflog_background wflog_terminal have_terminal
+  wait_until ids_of);
 
 # Every run connects by the environment, which this sets to a server.
 sub use_server
@@ -46,6 +49,38 @@ sub wflog_ok
 	my ($status, $out, $err) = wflog(@arguments);
 	is("$status $err", '0 ', "wflog @arguments") or diag($out);
 	return $out;
+}
+
+# Run it in the background, its output in files of that folder; returns the pid.
+sub wflog_background
+{
+	my ($dir, @arguments) = @_;
+	my $pid = fork // die "cannot fork: $!";
+
+	if ($pid == 0)
+	{
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>', "$dir/background.out";
+		open STDERR, '>', "$dir/background.err";
+		exec('wflog', @arguments) or POSIX::_exit(99);
+	}
+	return $pid;
+}
+
+# Test that something comes to be.
+sub wait_until
+{
+	my ($what, $code) = @_;
+	my $end = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	until ($code->())
+	{
+		if (Time::HiRes::time() > $end) { fail("waited in vain: $what"); return; }
+		Time::HiRes::sleep(0.02);
+	}
+	pass($what);
+	return;
 }
 
 # Begin to run it.

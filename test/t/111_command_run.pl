@@ -25,36 +25,6 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 sub spools { my @found = glob "$dir/spool/*.spool"; return @found; }
 
-# Run in the background; returns the pid.
-sub start_wflog
-{
-	my (@arguments) = @_;
-	my $pid = fork // die "cannot fork: $!";
-
-	if ($pid == 0)
-	{
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', "$dir/background.out";
-		open STDERR, '>', "$dir/background.err";
-		exec('wflog', @arguments) or POSIX::_exit(99);
-	}
-	return $pid;
-}
-
-sub wait_until
-{
-	my ($what, $code) = @_;
-	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
-
-	until ($code->())
-	{
-		if (time > $end) { fail("waited in vain: $what"); return; }
-		sleep 0.02;
-	}
-	pass($what);
-	return;
-}
-
 # ---- what is written
 
 my ($status, $out, $err) = wflog('run', '--execution', 'e1', '--task', 't', '--attempt', '2',
@@ -167,7 +137,7 @@ is( sql(q{SELECT string_agg(message, '' ORDER BY created_at) = repeat('y', 65532
 
 # ---- signals and process groups
 
-my $pid = start_wflog('run', '--execution', 'sig', '--task', 't', '--', 'sh', '-c',
+my $pid = wflog_background($dir, 'run', '--execution', 'sig', '--task', 't', '--', 'sh', '-c',
 	'trap "echo got usr1" USR1; trap "echo got term; exit 7" TERM; echo ready; while :; do sleep 0.05; done');
 wait_until('the command runs', sub { sql(q{SELECT count(*) FROM wflog.logs('sig') WHERE message = 'ready'}) });
 kill 'USR1', $pid;
@@ -178,7 +148,7 @@ is($? >> 8, 7, 'a signal is passed on, and the status with which the command ans
 is(sql(q{SELECT string_agg(message, ' ' ORDER BY created_at) FROM wflog.logs('sig', event_type => 'step_output')}),
 	'ready got usr1 got term', 'both came');
 
-$pid = start_wflog('run', '--workflow', 'cancelled', '--', 'sleep', '60');
+$pid = wflog_background($dir, 'run', '--workflow', 'cancelled', '--', 'sleep', '60');
 wait_until('it is registered', sub { sql(q{SELECT count(*) FROM wflog.workflow_executions WHERE workflow_id = 'cancelled'}) });
 kill 'INT', $pid;
 waitpid $pid, 0;
@@ -250,7 +220,7 @@ is(join(' ', spools()), '', 'and the spool is gone');
 
 # ---- the server dies in mid-run
 
-$pid = start_wflog('run', '--execution', 'crash', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
+$pid = wflog_background($dir, 'run', '--execution', 'crash', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 	'$| = 1; for (1 .. 400) { print "line $_\n"; select undef, undef, undef, 0.01 }');
 wait_until('some of it is there', sub { sql(q{SELECT count(*) > 50 FROM wflog.logs('crash')}) eq 't' });
 $node->stop('immediate');
@@ -262,7 +232,7 @@ wflog('ingest', '--spool', '-q');
 is(sql(q{SELECT count(*), count(DISTINCT message) FROM wflog.logs('crash') WHERE message LIKE 'line %'}), '400|400', 'costs no line, and none comes twice');
 
 # a backend that is killed again and again while it writes
-$pid = start_wflog('run', '--execution', 'kills', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
+$pid = wflog_background($dir, 'run', '--execution', 'kills', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 	'$| = 1; for (1 .. 3000) { print "line $_\n"; select undef, undef, undef, 0.001 }');
 while (waitpid($pid, WNOHANG) == 0)
 {
@@ -277,7 +247,7 @@ is(sql(q{SELECT count(*), count(DISTINCT message) FROM wflog.logs('kills') WHERE
 
 for my $round (1 .. 5)
 {
-	$pid = start_wflog('run', '--execution', "self$round", '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
+	$pid = wflog_background($dir, 'run', '--execution', "self$round", '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 		"\$| = 1; for (1 .. 100000) { print qq(line \$_\\n) or exit; open my \$f, '>', '$dir/at'; print \$f \$_; close \$f }");
 	# once at least it must have got somewhere, however slow the machine is
 	wait_until('there are lines in the spool', sub { grep { -s $_ > 20_000 } spools() }) if $round == 1;

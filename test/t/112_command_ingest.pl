@@ -22,20 +22,6 @@ chdir $dir or die "$dir: $!";
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub wait_until
-{
-	my ($what, $code) = @_;
-	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
-
-	until ($code->())
-	{
-		if (time > $end) { fail("waited in vain: $what"); return; }
-		sleep 0.05;
-	}
-	pass($what);
-	return;
-}
-
 sub write_file
 {
 	my ($name, $text) = @_;

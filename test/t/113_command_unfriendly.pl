@@ -30,36 +30,6 @@ sub sql { return $node->safe_psql('postgres', $_[0]); }
 
 sub spools { my @found = glob "$dir/spool/*.spool"; return @found; }
 
-# Run in the background; returns the pid.
-sub start_wflog
-{
-	my (@arguments) = @_;
-	my $pid = fork // die "cannot fork: $!";
-
-	if ($pid == 0)
-	{
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', "$dir/background.out";
-		open STDERR, '>', "$dir/background.err";
-		exec('wflog', @arguments) or POSIX::_exit(99);
-	}
-	return $pid;
-}
-
-sub wait_until
-{
-	my ($what, $code) = @_;
-	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
-
-	until ($code->())
-	{
-		if (time > $end) { fail("waited in vain: $what"); return; }
-		sleep 0.02;
-	}
-	pass($what);
-	return;
-}
-
 # A command that prints so many megabytes as fast as it can, and then says so.
 sub flood
 {
@@ -88,7 +58,7 @@ is_cut('flood', 300, 'a flood');
 # the database holds up whoever writes: the command must come to its end all the same
 my $lock = $node->background_psql('postgres');
 $lock->query_safe('BEGIN; LOCK TABLE wflog.workflow_execution_logs');
-my $pid = start_wflog('run', '--wait', '120', '--execution', 'locked', '--task', 't', '--', flood(200, "$dir/mark1"));
+my $pid = wflog_background($dir, 'run', '--wait', '120', '--execution', 'locked', '--task', 't', '--', flood(200, "$dir/mark1"));
 wait_until('a flood that nobody takes ends while the table is locked', sub { -e "$dir/mark1" });
 is(waitpid($pid, WNOHANG), 0, 'its logs are waited for');
 $lock->query_safe('COMMIT');
@@ -122,7 +92,7 @@ for my $round (1 .. 6)
 {
 	my $after = 0.05 + rand 0.8;
 
-	$pid = start_wflog('run', '--execution', "self$round", '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
+	$pid = wflog_background($dir, 'run', '--execution', "self$round", '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 		'$SIG{PIPE} = "DEFAULT"; my $n = 0; while (1) { print "line ", ++$n, "\n"; select undef, undef, undef, 0.001 if $n % 200 == 0 }');
 	# once at least it must have got somewhere, however slow the machine is
 	wait_until('there are lines in the spool', sub { grep { -s $_ > 30_000 } spools() }) if $round == 1;
@@ -132,7 +102,7 @@ for my $round (1 .. 6)
 	$brought += spools();
 	for my $try (1 .. int rand 4)
 	{
-		$pid = start_wflog('ingest', '--spool', '-q');
+		$pid = wflog_background($dir, 'ingest', '--spool', '-q');
 		sleep rand 0.15;
 		kill 'KILL', $pid;
 		waitpid $pid, 0;
@@ -150,7 +120,7 @@ cmp_ok($brought, '>', 0, 'there was something to bring over');
 
 sql(q{SELECT wflog.start_execution('server', 'w')});
 my $follower = wflog_start('logs', 'server', '-f', '-o', 'raw');
-$pid = start_wflog('run', '--wait', '120', '--execution', 'server', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
+$pid = wflog_background($dir, 'run', '--wait', '120', '--execution', 'server', '--task', 't', '--max-bytes', '0', '--', 'perl', '-e',
 	'$| = 1; for (1 .. 400) { print "line $_\n"; select undef, undef, undef, 0.01 }');
 wait_until('some of it is there', sub { sql(q{SELECT count(*) > 20 FROM wflog.logs('server')}) eq 't' });
 $node->kill9;

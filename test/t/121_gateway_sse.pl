@@ -272,7 +272,7 @@ foreach my $kill (1 .. $kills)
 	note("killed: $way");
 	serve_clients(0.7);
 }
-$pgbench->signal('INT');
+$pgbench->signal('TERM');
 eval { $pgbench->finish };
 serve_clients(0.5);
 finished($_) foreach @executions;
