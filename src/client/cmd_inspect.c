@@ -49,8 +49,12 @@ static void
 give_screen_back(void)
 {
 	if (screen_taken)
+	{
 		buffer_string(&output.pending, GIVE_SCREEN_BACK);
-	screen_taken = false;
+		screen_taken = false;
+		output_flush();
+	}
+	/* not before it is out: a second signal may come at any moment */
 	at_abrupt_end = NULL;
 }
 

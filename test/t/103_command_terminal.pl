@@ -202,9 +202,14 @@ $node->safe_psql('postgres', q{SELECT wflog.start_execution('e4', 'nightly')});
 ($out, $status) = wflog_terminal(80, [ 'inspect', 'e4', '--watch' ], sub { $_[0]->print("\cC") if $_[1] =~ /still running/ && $_[1] !~ /\^C/ });
 is($status, 130, 'Ctrl-C while watching');
 like($out, qr/\e\[\?25h\e\[\?1049l/, 'gives the screen back');
-($out, $status) = wflog_terminal(80, [ 'inspect', 'e4', '--watch' ], sub { $_[0]->print("\cC\cC") if $_[1] =~ /still running/ && $_[1] !~ /\^C/ });
-is($status, 130, 'Ctrl-C twice');
-like($out, qr/\e\[\?25h\e\[\?1049l/, 'gives the screen back, too');
+# the second may come at any moment of what the first one sets going
+my @kept;
+for (1 .. 15)
+{
+	($out, $status) = wflog_terminal(80, [ 'inspect', 'e4', '--watch' ], sub { $_[0]->print("\cC\cC") if $_[1] =~ /still running/ && $_[1] !~ /\^C/ });
+	push @kept, "$status: $out" unless $status == 130 && $out =~ /\e\[\?25h\e\[\?1049l/;
+}
+is("@kept", '', 'Ctrl-C twice gives the screen back, too');
 
 # ---- a password is asked for in the terminal
 
