@@ -136,8 +136,6 @@ conn_close(Conn *conn)
 	conn_count--;
 	buffer_free(&conn->in);
 	buffer_free(&conn->out);
-	memset(&conn->in, 0, sizeof(Buffer));
-	memset(&conn->out, 0, sizeof(Buffer));
 	conn->in_at = conn->out_at = 0;
 	conn->next = closed_conns;
 	closed_conns = conn;
@@ -214,7 +212,6 @@ flush(Conn *conn)
 	}
 	conn->out_at = 0;
 	buffer_free(&conn->out);
-	memset(&conn->out, 0, sizeof(Buffer));
 	event_del(&conn->write_event);
 	return true;
 }
@@ -292,6 +289,19 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		output_sent(conn);
 }
 
+/* Nothing more is taken from the client, but read, so that it is noticed when it leaves. */
+static void
+drop_input(Conn *conn)
+{
+	buffer_free(&conn->in);
+	conn->in_at = 0;
+	if (conn->read_paused)
+	{
+		conn->read_paused = false;
+		event_add(&conn->read_event, NULL);
+	}
+}
+
 /* Close when all has been sent. */
 void
 conn_end_after_output(Conn *conn)
@@ -299,14 +309,7 @@ conn_end_after_output(Conn *conn)
 	if (conn->closed)
 		return;
 	conn->state = CONN_LINGERING;
-	buffer_free(&conn->in);
-	memset(&conn->in, 0, sizeof(Buffer));
-	conn->in_at = 0;
-	if (conn->read_paused)
-	{
-		conn->read_paused = false;
-		event_add(&conn->read_event, NULL);
-	}
+	drop_input(conn);
 	if (conn_pending(conn) == 0)
 		output_sent(conn);
 }
@@ -341,14 +344,7 @@ conn_stream_begins(Conn *conn, struct Stream *stream)
 	conn->request = NULL;
 	conn->stream = stream;
 	conn->close_after = true;
-	buffer_free(&conn->in);
-	memset(&conn->in, 0, sizeof(Buffer));
-	conn->in_at = 0;
-	if (conn->read_paused)
-	{
-		conn->read_paused = false;
-		event_add(&conn->read_event, NULL);
-	}
+	drop_input(conn);
 	if (conn_pending(conn) == 0)
 		conn_set_deadline(conn, 0);
 }
@@ -364,7 +360,6 @@ tidy_input(Conn *conn)
 	if (left == 0)
 	{
 		buffer_free(&conn->in);
-		memset(&conn->in, 0, sizeof(Buffer));
 		conn->in_at = 0;
 	}
 	else if (conn->in_at > 0)

@@ -22,6 +22,15 @@ sub program
 	return (grep { -x } $ENV{WFLOG_TEST_CHROMIUM} // (), map { "/usr/bin/$_" } qw(chromium-headless-shell chromium))[0];
 }
 
+# Skip the test program, but not silently.
+sub skip_unless_there
+{
+	return if program();
+	diag('THE PAGE IS NOT TESTED: there is no Chromium (Debian: chromium-headless-shell)');
+	plan skip_all => 'no Chromium';
+	return;
+}
+
 # Start one, with a folder of its own for what it keeps.
 sub start
 {

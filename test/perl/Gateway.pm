@@ -16,6 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WflogCommand;
+use WflogNode qw(new_node);
 
 use Exporter 'import';
 our @EXPORT = qw(token json_of);
@@ -29,13 +30,15 @@ sub is_built
 	return $out =~ /^  serve /m;
 }
 
-# A role to connect as, and the key; before the first start.
-sub prepare
+# A server with the extension and a role to connect as, and the key; the
+# arguments are configuration.
+sub new_server
 {
-	my ($node) = @_;
-	$node->safe_psql('postgres', 'CREATE ROLE gateway LOGIN; GRANT wflog_gateway TO gateway');
-	append_to_file(secret_file(), $secret) unless -e secret_file();
-	return;
+	my $node = new_node('main', @_);
+	WflogCommand::use_server($node);
+	$node->safe_psql('postgres', 'CREATE EXTENSION wflog; CREATE ROLE gateway LOGIN; GRANT wflog_gateway TO gateway');
+	append_to_file(secret_file(), $secret);
+	return $node;
 }
 
 my $secret_file;

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use IPC::Run;
+use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use POSIX ();
 use Test::More;
@@ -29,6 +30,17 @@ sub use_server
 	# in the background of a shell they may be ignored, and what we start would, too
 	$SIG{INT} = $SIG{HUP} = 'DEFAULT';
 	return;
+}
+
+# A server of its own with the extension, which every run connects to.
+sub new_server
+{
+	my $node = PostgreSQL::Test::Cluster->new('main');
+	$node->init;
+	$node->start;
+	use_server($node);
+	$node->safe_psql('postgres', 'CREATE EXTENSION wflog');
+	return $node;
 }
 
 # Run it to its end: exit status, stdout, stderr.

@@ -11,11 +11,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use WflogCommand;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->start;
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', 'CREATE EXTENSION wflog');
+my $node = WflogCommand::new_server();
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 chdir $dir or die "$dir: $!";

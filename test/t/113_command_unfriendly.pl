@@ -17,11 +17,7 @@ my $seed = $ENV{WFLOG_TEST_SEED} || time ^ $$;
 srand $seed;
 note("WFLOG_TEST_SEED=$seed");
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->start;
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', 'CREATE EXTENSION wflog');
+my $node = WflogCommand::new_server();
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 $ENV{WFLOG_SPOOL_DIR} = "$dir/spool";

@@ -14,19 +14,16 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WflogCommand;
-use WflogNode qw(new_node);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
-my $node = new_node('main', 'max_connections = 60');
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', 'CREATE EXTENSION wflog; CREATE ROLE outsider LOGIN');
+my $node = Gateway::new_server('max_connections = 60');
+$node->safe_psql('postgres', 'CREATE ROLE outsider LOGIN');
 
 # ---- the start
 
 my ($status, $out, $err) = wflog('serve');
 is($status, 2, 'no key: a usage error');
-Gateway::prepare($node);
 my $short = PostgreSQL::Test::Utils::tempdir() . '/short';
 append_to_file($short, 'too short');
 ($status, $out, $err) = wflog('serve', '-U', 'gateway', "--jwt-secret-file=$short");

@@ -14,14 +14,11 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WflogCommand;
-use WflogNode qw(new_node pid_of);
+use WflogNode qw(pid_of);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
-my $node = new_node('main', 'max_connections = 60');
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', 'CREATE EXTENSION wflog');
-Gateway::prepare($node);
+my $node = Gateway::new_server('max_connections = 60');
 my $gateway = Gateway->start('--heartbeat=1', '--write-timeout=2', '--stream-buffer=100000');
 my $alice = token('alice');
 

@@ -14,7 +14,6 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WflogCommand;
-use WflogNode qw(new_node);
 
 # ---- the reader of requests, under sanitizers; needs no libraries
 
@@ -39,10 +38,8 @@ if (!Gateway::is_built())
 	exit;
 }
 
-my $node = new_node('main', 'max_connections = 60');
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', q{CREATE EXTENSION wflog; SELECT wflog.start_execution('e', 'w', user_id => 'u'); SELECT wflog.log('e', 'm')});
-Gateway::prepare($node);
+my $node = Gateway::new_server('max_connections = 60');
+$node->safe_psql('postgres', q{SELECT wflog.start_execution('e', 'w', user_id => 'u'); SELECT wflog.log('e', 'm')});
 my $gateway = Gateway->start('--max-body=1000');
 
 # ---- what could be read in two ways: refused, and the connection closed

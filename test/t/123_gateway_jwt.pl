@@ -14,7 +14,6 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use WflogCommand;
-use WflogNode qw(new_node);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 plan skip_all => 'no openssl' unless `openssl version 2>/dev/null`;
@@ -110,10 +109,8 @@ my %claims = (sub => 'alice', role => 'authenticated', exp => $later);
 
 # ---- a gateway that knows all three kinds
 
-my $node = new_node('main', 'max_connections = 60');
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', q{CREATE EXTENSION wflog; SELECT wflog.start_execution('e', 'w', user_id => 'alice')});
-Gateway::prepare($node);
+my $node = Gateway::new_server('max_connections = 60');
+$node->safe_psql('postgres', q{SELECT wflog.start_execution('e', 'w', user_id => 'alice')});
 my $jwks = write_file('jwks', $json->encode({ keys => [
 	rsa_jwk('rsa', kid => 'r1', use => 'sig'), ec_jwk('ec', 'P-256', kid => 'e1', alg => 'ES256'),
 	{ kty => 'oct', k => encode_base64url('k' x 32), kid => 'o1' }, rsa_jwk('other', use => 'enc', kid => 'enc') ] }));

@@ -15,19 +15,11 @@ use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use WflogCommand;
-use WflogNode qw(new_node);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
-if (!Browser::program())
-{
-	diag('THE PAGE IS NOT TESTED: there is no Chromium (Debian: chromium-headless-shell)');
-	plan skip_all => 'no Chromium';
-}
+Browser::skip_unless_there();
 
-my $node = new_node('main');
-WflogCommand::use_server($node);
-$node->safe_psql('postgres', 'CREATE EXTENSION wflog');
-Gateway::prepare($node);
+my $node = Gateway::new_server();
 my $gateway = Gateway->start;
 my $page = "http://localhost:$gateway->{port}";
 my $alice = token('alice');
