@@ -158,7 +158,8 @@ parse_target(HttpRequest *request)
 	{
 		const char *slash = memchr(rest.at + 7, '/', rest.len - 7);
 
-		if (slash == NULL || slash == rest.at + 7)
+		/* for others the host ends before a ? */
+		if (slash == NULL || !is_all((HttpText) {rest.at + 7, slash - rest.at - 7}, HOST))
 			return 400;
 		rest.len -= slash - rest.at;
 		rest.at = slash;

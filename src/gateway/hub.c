@@ -344,6 +344,14 @@ take_event(const JsonValue *event, const char *batch)
 	}
 }
 
+/* Something was lost, of whom is not said. */
+static void
+break_chain(void)
+{
+	chain_number++;
+	publish_gap("~");
+}
+
 /* A notification has come on the gateway's channel. */
 void
 hub_notified(const char *payload, size_t len)
@@ -354,6 +362,12 @@ hub_notified(const char *payload, size_t len)
 	char		batch[BATCH_SIZE];
 	char		prev[BATCH_SIZE];
 
+	/* the server writes them escaped; in an event they would end a line */
+	if (memchr(payload, '\n', len) || memchr(payload, '\r', len))
+	{
+		break_chain();
+		return;
+	}
 	value = json_find(&document, "batch");
 	copy_batch(batch, &value);
 	value = json_find(&document, "prev");
@@ -368,11 +382,7 @@ hub_notified(const char *payload, size_t len)
 			take_event(&value, batch);
 	}
 	else if (json_is(&kind, "reference") && json_find(&document, "execution_id").kind != JSON_STRING)
-	{
-		/* something was lost, of whom is not said */
-		chain_number++;
-		publish_gap("~");
-	}
+		break_chain();
 	else
 		take_event(&document, batch);
 }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http_parser.h"
+#include "reading.h"
 
 #define MAX_BYTES 40000
 
@@ -55,96 +55,13 @@ add_body(const char *bytes, size_t len)
 	body_len += len;
 }
 
-/* What came of reading. */
-typedef struct Outcome
+/* The pieces' ends: at random, of at most so many bytes; 0: there is one piece. */
+static unsigned most;
+
+static size_t
+next_cut(size_t at)
 {
-	int			status;			/* done, more, or that of a refusal */
-	size_t		used;
-	char		body[MAX_BYTES];
-	size_t		body_len;
-} Outcome;
-
-/* Read a request whose bytes come in pieces of at most so many. */
-static void
-read_pieces(Outcome *outcome, unsigned most)
-{
-	HttpScan	scan = {0};
-	HttpChunks	chunks = {0};
-	HttpRequest parsed;
-	char	   *head = NULL;
-	size_t		there = 0;
-	size_t		head_len = 0;
-	size_t		at;
-
-	outcome->body_len = 0;
-	outcome->used = 0;
-	do
-	{
-		size_t		piece = most ? 1 + draw(most) : request_len;
-
-		there = there + piece > request_len ? request_len : there + piece;
-		free(head);
-		head = malloc(there ? there : 1);
-		memcpy(head, request, there);
-		outcome->status = http_scan_head(&scan, head, there, &head_len);
-	} while (outcome->status == HTTP_PARSE_MORE && there < request_len);
-	if (outcome->status != HTTP_PARSE_DONE)
-	{
-		free(head);
-		return;
-	}
-	if (head_len > there || head_len > HTTP_MAX_HEAD)
-		abort();
-	free(head);
-	head = malloc(head_len);
-	memcpy(head, request, head_len);
-	outcome->status = http_parse_head(&parsed, head, head_len);
-	outcome->used = at = head_len;
-	if (outcome->status == HTTP_PARSE_DONE && parsed.body == HTTP_BODY_LENGTH)
-	{
-		size_t		length = request_len - at;
-
-		if (length < parsed.content_length)
-			outcome->status = HTTP_PARSE_MORE;
-		else
-			length = parsed.content_length;
-		memcpy(outcome->body, request + at, length);
-		outcome->body_len = length;
-		outcome->used = at + length;
-	}
-	else if (outcome->status == HTTP_PARSE_DONE && parsed.body == HTTP_BODY_CHUNKED)
-	{
-		outcome->status = HTTP_PARSE_MORE;
-		while (outcome->status == HTTP_PARSE_MORE && at < request_len)
-		{
-			size_t		piece = most ? 1 + draw(most) : request_len;
-			size_t		done = 0;
-			char	   *bytes;
-
-			if (piece > request_len - at)
-				piece = request_len - at;
-			bytes = malloc(piece);
-			memcpy(bytes, request + at, piece);
-			while (outcome->status == HTTP_PARSE_MORE && done < piece)
-			{
-				HttpText	data;
-				size_t		used;
-
-				outcome->status = http_read_chunks(&chunks, bytes + done, piece - done, &used, &data);
-				if (used == 0 || used > piece - done)
-					abort();
-				if (data.len > 0 && (data.at < bytes + done || data.at + data.len > bytes + done + used))
-					abort();
-				memcpy(outcome->body + outcome->body_len, data.at, data.len);
-				outcome->body_len += data.len;
-				done += used;
-			}
-			free(bytes);
-			at += done;
-		}
-		outcome->used = at;
-	}
-	free(head);
+	return most ? at + 1 + draw(most) : request_len;
 }
 
 /* A line of the head.  Returns 0, or the status that it must be refused with. */
@@ -246,7 +163,8 @@ make_request(void)
 		{"GET / HTTP/2.0\r\n", 505}, {"GET / HTTP/9.9\r\n", 505}, {"GET / HTTP/1.2\r\n", 505},
 		{"GET a HTTP/1.1\r\n", 400}, {"GET * HTTP/1.1\r\n", 400}, {"GET /\t HTTP/1.1\r\n", 400},
 		{"GET /\x80 HTTP/1.1\r\n", 400}, {"GET /#a HTTP/1.1\r\n", 400}, {"G(T / HTTP/1.1\r\n", 400},
-		{"GET http:/// HTTP/1.1\r\n", 400}, {"GET / HTTP/1.1\n", 400}, {"\r\n", 400}, {"\n", 400},
+		{"GET http:/// HTTP/1.1\r\n", 400}, {"GET http://a?b/c HTTP/1.1\r\n", 400},
+		{"GET / HTTP/1.1\n", 400}, {"\r\n", 400}, {"\n", 400},
 	};
 	unsigned	which = draw(4) ? draw(7) : draw(sizeof(first) / sizeof(first[0]));
 	int			status = first[which].status;
@@ -322,8 +240,12 @@ static Outcome pieces;
 static void
 compare(void)
 {
-	read_pieces(&whole, 0);
-	read_pieces(&pieces, 1 + draw(40));
+	reading_free(&whole);
+	reading_free(&pieces);
+	most = 0;
+	reading_of(&whole, request, request_len, next_cut);
+	most = 1 + draw(40);
+	reading_of(&pieces, request, request_len, next_cut);
 	if (whole.status != pieces.status || (whole.status == HTTP_PARSE_DONE &&
 										  (whole.used != pieces.used || whole.body_len != pieces.body_len ||
 										   memcmp(whole.body, pieces.body, whole.body_len) != 0)))
