@@ -3,10 +3,11 @@
 
 torture()
 {
-	local faults='' kills=''
+	local faults='' kills='' test=test/t/085_torture.pl
 	while [ $# -gt 0 ]; do
 		case $1 in
 			--faults)	faults=1 ;;
+			--gateway)	test=test/torture/gateway.pl ;;
 			--broken)	shift; torture_broken "$@"; return ;;
 			[0-9]*)		kills=$1 ;;
 			*)			die "torture: unknown argument: $1" ;;
@@ -16,7 +17,7 @@ torture()
 	torture_prepare
 	say "${kills:-50} kills${faults:+, with faults}; WFLOG_TEST_SEED repeats what is drawn"
 	torture_build ${faults:+FAULTS=1}
-	torture_test test/t/085_torture.pl WFLOG_TEST_KILLS="${kills:-50}" \
+	torture_test "$test" WFLOG_TEST_KILLS="${kills:-50}" \
 		${faults:+WFLOG_TEST_FAULTS="${WFLOG_TEST_FAULTS:-random}"} \
 		WFLOG_TEST_WRITERS="${WFLOG_TEST_WRITERS:-24}" \
 		WFLOG_TEST_SUBSCRIBERS="${WFLOG_TEST_SUBSCRIBERS:-20}" \

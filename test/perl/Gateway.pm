@@ -178,8 +178,8 @@ sub statuses
 	return join ' ', $bytes =~ m{HTTP/1\.1 (\d{3}) }g;
 }
 
-# Open a stream: {socket, head, status, events, id of the last, retry, comments, closed}.
-sub stream
+# Ask for a stream: {socket, head, status, events, id of the last, retry, comments, closed}.
+sub begin_stream
 {
 	my ($self, $path, $token, %headers) = @_;
 	my $stream = { socket => $self->connect, buffer => '', events => [], closed => 0, comments => 0 };
@@ -187,9 +187,25 @@ sub stream
 	$head .= "Authorization: Bearer $token\r\n" if defined $token;
 	$head .= "$_: $headers{$_}\r\n" foreach sort keys %headers;
 	print { $stream->{socket} } "$head\r\n";
-	my ($got) = read_until($stream->{socket}, qr/\r\n\r\n/);
-	($stream->{head}, $stream->{buffer}) = $got =~ /\A(.*?\r\n\r\n)(.*)\z/s;
-	($stream->{status}) = ($stream->{head} // '') =~ m{^HTTP/1\.1 (\d+)};
+	return $stream;
+}
+
+# Take the head of the answer off what has come; whether it is there.
+sub take_head
+{
+	my ($stream) = @_;
+	return 0 unless $stream->{buffer} =~ s/\A(.*?\r\n\r\n)//s;
+	$stream->{head} = $1;
+	($stream->{status}) = $stream->{head} =~ m{^HTTP/1\.1 (\d+)};
+	return 1;
+}
+
+# Open one, and wait for the head.
+sub stream
+{
+	my $stream = begin_stream(@_);
+	($stream->{buffer}) = read_until($stream->{socket}, qr/\r\n\r\n/);
+	take_head($stream);
 	return $stream;
 }
 

@@ -8,13 +8,13 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use Gateway;
+use GatewayTorture;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use WflogCommand;
-use WflogNode qw(pid_of);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
@@ -173,123 +173,26 @@ logs('moving', 'b');
 
 # ---- exactly once: clients that come back, while everything is killed
 
-$gateway = Gateway->start("port=$gateway->{port}", '--pool=4', '--stream-buffer=20000');
+$gateway = Gateway->start("port=$gateway->{port}");
 is(Gateway::messages(do { my $s = $gateway->stream(path('moving'), $alice, 'Last-Event-ID' => $stream->{id});
 	Gateway::take_until($s, has('b')); close $s->{socket}; $s }), 'b', 'another gateway goes on from there');
 
+is($gateway->stop, 0, 'it ends');
 my $kills = $ENV{WFLOG_TEST_KILLS} || 3;
 my $seed = $ENV{WFLOG_TEST_SEED} || int(time() * 1000) % 1_000_000;
 srand($seed);
 note("WFLOG_TEST_SEED=$seed");
-my @executions = map { "busy$_" } 1 .. 3;
-start($_) foreach @executions;
-my $script = PostgreSQL::Test::Utils::tempdir() . '/write.sql';
-append_to_file($script, <<'SQL');
-\set e random(1, 3)
-\set n random(1, 4)
-\set size random(1, 30)
-INSERT INTO wflog.workflow_execution_logs (execution_id, message)
-SELECT 'busy' || :e, repeat('m', CASE WHEN :size = 1 THEN 9000 ELSE :size END) FROM generate_series(1, :n);
-SQL
-sub writers
-{
-	return IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 86400, '-R', 300, '-f', $script, 'postgres' ],
-		'<', \'', '>', \my $out, '2>', \my $err);
-}
-
-# A client: its stream, and everything it has got so far.
-my @clients = map { { execution => $executions[ $_ % 3 ], got => [], id => undef, stream => undef } } 1 .. 9;
-sub serve_clients
-{
-	my ($seconds) = @_;
-	my $until = time() + $seconds;
-	do
-	{
-		foreach my $client (@clients)
-		{
-			next if $client->{complete};
-			if (!$client->{stream})
-			{
-				$client->{stream} = eval { $gateway->stream(path($client->{execution}), $alice, $client->{id} ? ('Last-Event-ID' => $client->{id}) : ()) };
-				if (($client->{stream}{status} // 0) != 200)
-				{
-					$client->{refusals}{ $client->{stream}{status} // 'none' }++;
-					delete $client->{stream};
-					next;
-				}
-			}
-			Gateway::take($client->{stream}, 0.005);
-			foreach my $event (splice @{ $client->{stream}{events} })
-			{
-				my $type = Gateway::event_type($event);
-				push @{ $client->{got} }, Gateway::log_id($event) if $type eq 'LOG';
-				$client->{id} = $event->{id} if defined $event->{id};
-				$client->{complete} = Gateway::data($event)->{data} if $type eq 'COMPLETE';
-				$client->{error} = Gateway::data($event)->{data}{error_type} if $type eq 'ERROR';
-			}
-			delete $client->{stream} if $client->{stream}{closed};
-		}
-	} while (time() < $until);
-	return;
-}
-my $pgbench = writers();
-serve_clients(1);
-my @ways = ('gateway', 'listener', 'connections', 'worker', 'server', 'client');
+my $torture = GatewayTorture->new(node => $node, prefix => 'busy', gateway => [ '--pool=4', '--stream-buffer=20000' ]);
+$torture->serve(1);
 foreach my $kill (1 .. $kills)
 {
-	my $way = $kill <= @ways && $kills < @ways ? $ways[ ($kill + $seed) % @ways ] : $ways[ int rand @ways ];
-	if ($way eq 'gateway')
-	{
-		kill 'KILL', $gateway->pid;
-		wflog_end($gateway->{run});
-		serve_clients(0);
-		$gateway = Gateway->start("port=$gateway->{port}", '--pool=4', '--stream-buffer=20000');
-	}
-	elsif ($way eq 'listener' || $way eq 'connections')
-	{
-		my $name = $way eq 'listener' ? 'wflog serve listen' : 'wflog serve';
-		sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '$name'");
-	}
-	elsif ($way eq 'worker')
-	{
-		sql('SELECT pg_terminate_backend(' . pid_of($node, 'worker', 'postgres') . ')');
-	}
-	elsif ($way eq 'server')
-	{
-		$node->stop('immediate');
-		$pgbench->kill_kill;
-		serve_clients(0.3);
-		$node->start;
-		$pgbench = writers();
-	}
-	else
-	{
-		delete $clients[ rand @clients ]{stream} foreach 1 .. 3;
-	}
-	note("killed: $way");
-	serve_clients(0.7);
+	# in a few runs each kind has its turn
+	my @of = $kills < @GatewayTorture::ways ? $GatewayTorture::ways[ ($kill + $seed) % @GatewayTorture::ways ] : ();
+	note('killed: ' . $torture->harm(@of));
+	$torture->serve(0.7);
 }
-$pgbench->signal('TERM');
-eval { $pgbench->finish };
-serve_clients(0.5);
-finished($_) foreach @executions;
-$end = time() + $PostgreSQL::Test::Utils::timeout_default;
-serve_clients(0.2) while time() < $end && grep { !$_->{complete} } @clients;
-is(join(' ', map { $_->{complete}{status} // 'none' } @clients), join(' ', ('SUCCESS') x @clients), 'all clients have come to the end');
-is(join(' ', map { $_->{error} // () } @clients), '', 'without an error');
-is(join(' ', map { grep { $_ ne '503' && $_ ne 'none' } keys %{ $_->{refusals} } } @clients), '', 'and were refused only while the database was away');
-foreach my $i (0 .. $#clients)
-{
-	my $client = $clients[$i];
-	my $logged = sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM wflog.workflow_execution_logs WHERE execution_id = '$client->{execution}'");
-	my %times;
-	$times{$_}++ foreach @{ $client->{got} };
-	is(scalar(grep { $times{$_} > 1 } keys %times), 0, "client $i of $client->{execution}: nothing twice");
-	is(join(' ', sort keys %times), $logged, 'nothing lost, nothing that is not there') or diag('got ' . scalar(keys %times));
-	is($client->{complete}{total_logs}, scalar(keys %times), 'and the total is that');
-}
-is($gateway->stop, 0, 'the gateway ends');
-unlike($gateway->{run}{err}, qr/stream of .* failed|request .* failed/, 'it had no errors');
+$torture->finish;
+note($torture->totals);
 
 # ---- where nothing is notified, streams poll
 
