@@ -70,6 +70,9 @@ $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity 
 $node->safe_psql('postgres', q{COMMIT PREPARED 'create'});
 wait_for_workers($node, 'COMMIT PREPARED after a restart', 'postgres');
 $node->safe_psql('postgres', q{BEGIN; DROP EXTENSION wflog; PREPARE TRANSACTION 'drop'});
+# it has begun its work, and waits for the transaction that is going to take that away
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'wflog keeper' AND wait_event_type = 'Lock'}),
+	'the keeper is at work when the extension goes');
 $node->safe_psql('postgres', q{COMMIT PREPARED 'drop'});
 wait_for_workers($node, 'dropped by COMMIT PREPARED');
 $node->safe_psql('postgres', q{BEGIN; CREATE EXTENSION wflog; PREPARE TRANSACTION 'create'; ROLLBACK PREPARED 'create'; CREATE EXTENSION wflog});
