@@ -115,6 +115,18 @@ COMMENT ON FUNCTION wflog.workflow_summary(pg_catalog.text, pg_catalog.timestamp
     pg_catalog.interval) IS
     'a workflow''s executions, durations, logs and errors in figures, as a series if a bucket is given';
 
+CREATE FUNCTION wflog.statistics(
+    workflow_id pg_catalog.text DEFAULT NULL,
+    since       pg_catalog.timestamptz DEFAULT NULL,
+    until       pg_catalog.timestamptz DEFAULT NULL,
+    bucket      pg_catalog.interval DEFAULT NULL
+) RETURNS pg_catalog.json
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'wflog_statistics';
+COMMENT ON FUNCTION wflog.statistics(pg_catalog.text, pg_catalog.timestamptz, pg_catalog.timestamptz,
+    pg_catalog.interval) IS
+    'what workflow_summary() tells of a workflow, of all workflows that one may read';
+
 CREATE FUNCTION wflog.workflow_logs_json(
     workflow_id     pg_catalog.text,
     max_rows        pg_catalog.int4 DEFAULT 100,

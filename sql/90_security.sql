@@ -81,7 +81,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON wflog.retention_policies TO wflog_admin;
 GRANT DELETE ON wflog.workflow_execution_logs, wflog.workflows, wflog.workflow_executions
     TO wflog_admin;
 
-GRANT SELECT ON wflog.stat TO wflog_admin, pg_monitor;
+GRANT SELECT ON wflog.stat TO wflog_admin, wflog_gateway, pg_monitor;
 
 /*
  * Functions: nothing to PUBLIC but the predicates, which the policies of
@@ -111,7 +111,7 @@ BEGIN
         roles := CASE
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
                 'logs', 'logs_json', 'summary', 'recent_logs', 'execution', 'executions_json',
-                'workflow_summary', 'workflow_logs_json', 'tail', 'verify', 'verify_audit',
+                'workflow_summary', 'statistics', 'workflow_logs_json', 'tail', 'verify', 'verify_audit',
                 'unescape', 'channel', 'workflow_channel'])
             THEN 'wflog_reader, wflog_writer, wflog_admin, wflog_gateway'
             WHEN routine.name OPERATOR(pg_catalog.=) ANY (ARRAY[
@@ -124,7 +124,7 @@ BEGIN
                 'stat_reset'])
             THEN 'wflog_admin'
             WHEN routine.name OPERATOR(pg_catalog.=) 'stat_get'
-            THEN 'wflog_admin, pg_monitor'
+            THEN 'wflog_admin, wflog_gateway, pg_monitor'
         END;
         IF roles IS NOT NULL THEN
             EXECUTE pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO %s', routine.signature, roles);

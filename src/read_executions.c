@@ -31,6 +31,47 @@ PG_FUNCTION_INFO_V1(wflog_executions_json);
 	"JOIN wflog.workflows w ON w.id OPERATOR(pg_catalog.=) e.workflow_id"
 #define NEWEST_FIRST " ORDER BY e.created_at DESC, e.execution_id DESC"
 
+/* A query of executions, and its parameters. */
+typedef struct ListRequest
+{
+	StringInfoData sql;
+	int			count;
+	Oid			types[5];
+	Datum		values[5];
+} ListRequest;
+
+/* Add a condition on a parameter; format has one %d for its number. */
+static void
+add_condition(ListRequest *request, const char *format, Oid type, Datum value)
+{
+	request->types[request->count] = type;
+	request->values[request->count] = value;
+	request->count++;
+	appendStringInfoString(&request->sql, " AND ");
+	appendStringInfo(&request->sql, format, request->count);
+}
+
+/* Ask for the executions that the asker may read; of one workflow, or of all if it is NULL. */
+static void
+list_request_init(ListRequest *request, const char *workflow_id)
+{
+	char	   *uid;
+
+	memset(request, 0, sizeof(*request));
+	initStringInfo(&request->sql);
+	appendStringInfoString(&request->sql, "SELECT " EXECUTION_COLUMNS " WHERE true");
+	if (workflow_id)
+		add_condition(request, "e.workflow_id OPERATOR(pg_catalog.=) $%d", TEXTOID,
+					  CStringGetTextDatum(workflow_id));
+	if (wflog_sees_all())
+		return;
+	uid = wflog_current_uid();
+	if (uid)
+		add_condition(request, "w.user_id OPERATOR(pg_catalog.=) $%d", TEXTOID, CStringGetTextDatum(uid));
+	else
+		appendStringInfoString(&request->sql, " AND false");	/* nobody owns nothing */
+}
+
 /* A column of the current result as a string in the current context. */
 static char *
 result_text(HeapTuple tuple, int column)
@@ -132,26 +173,26 @@ count_executions(const char *workflow_id)
 }
 
 /*
- * Call visit for each execution of a workflow, in batches, so that memory is
- * bounded.  Each is gone when its batch is.
+ * Call visit for each execution of a workflow, or of all that the asker may
+ * read if it is NULL, in batches, so that memory is bounded.  Each is gone when
+ * its batch is.
  */
 void
 visit_executions(const char *workflow_id, ExecutionVisitor visit, void *arg)
 {
-	Oid			types[1] = {TEXTOID};
-	Datum		values[1] = {CStringGetTextDatum(workflow_id)};
+	ListRequest request;
 	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "wflog executions",
 												ALLOCSET_DEFAULT_SIZES);
 	WflogCaller caller;
 	Portal		portal;
 	List	   *executions;
 
+	list_request_init(&request, workflow_id);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	wflog_become_owner(&caller);
-	portal = SPI_cursor_open_with_args(NULL, "SELECT " EXECUTION_COLUMNS
-									   " WHERE e.workflow_id OPERATOR(pg_catalog.=) $1",
-									   1, types, values, NULL, true, 0);
+	portal = SPI_cursor_open_with_args(NULL, request.sql.data, request.count, request.types,
+									   request.values, NULL, true, 0);
 	wflog_become_caller(&caller);
 	do
 	{
@@ -212,26 +253,6 @@ json_execution(StringInfo buf, const WflogExecution *execution)
 	json_literal(buf, "}");
 }
 
-/* The arguments of executions_json(), as conditions. */
-typedef struct ListRequest
-{
-	StringInfoData sql;
-	int			count;
-	Oid			types[5];
-	Datum		values[5];
-} ListRequest;
-
-/* Add a condition on a parameter; format has one %d for its number. */
-static void
-add_condition(ListRequest *request, const char *format, Oid type, Datum value)
-{
-	request->types[request->count] = type;
-	request->values[request->count] = value;
-	request->count++;
-	appendStringInfoString(&request->sql, " AND ");
-	appendStringInfo(&request->sql, format, request->count);
-}
-
 /* SQL: wflog.executions_json(): executions as a list, the newest first. */
 Datum
 wflog_executions_json(PG_FUNCTION_ARGS)
@@ -242,17 +263,12 @@ wflog_executions_json(PG_FUNCTION_ARGS)
 	char	   *after = text_arg(fcinfo, 3);
 	int64		subject = wflog_execution_hash(workflow_id ? workflow_id : "",
 											   workflow_id ? strlen(workflow_id) : 0);
-	ListRequest request = {0};
+	ListRequest request;
 	List	   *executions = NIL;
 	bool		more;
-	char	   *uid;
 	StringInfoData buf;
 
-	initStringInfo(&request.sql);
-	appendStringInfoString(&request.sql, "SELECT " EXECUTION_COLUMNS " WHERE true");
-	if (workflow_id)
-		add_condition(&request, "e.workflow_id OPERATOR(pg_catalog.=) $%d", TEXTOID,
-					  CStringGetTextDatum(workflow_id));
+	list_request_init(&request, workflow_id);
 	if (status)
 		add_condition(&request, "e.status OPERATOR(pg_catalog.=) $%d",
 					  wflog_enum_type(WFLOG_STATUS_ENUM),
@@ -269,15 +285,6 @@ wflog_executions_json(PG_FUNCTION_ARGS)
 					  psprintf("(e.created_at OPERATOR(pg_catalog.<) $%d "
 							   "OR e.execution_id OPERATOR(pg_catalog.<) $%%d)", request.count),
 					  TEXTOID, CStringGetTextDatum(id));
-	}
-	if (!wflog_sees_all())
-	{
-		uid = wflog_current_uid();
-		if (uid)
-			add_condition(&request, "w.user_id OPERATOR(pg_catalog.=) $%d", TEXTOID,
-						  CStringGetTextDatum(uid));
-		else
-			appendStringInfoString(&request.sql, " AND false");	/* nobody owns nothing */
 	}
 	appendStringInfoString(&request.sql, NEWEST_FIRST);
 	executions = query_executions(request.sql.data, request.count, request.types, request.values,

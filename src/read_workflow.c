@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * read_workflow.c
- *	  workflow_summary(): a workflow's executions and logs in figures.
+ *	  workflow_summary() and statistics(): executions and logs in figures, of one
+ *	  workflow or of all that the asker may read.
  *
  * Executions count by the time they were registered, logs by created_at; both
  * bounds are inclusive.
@@ -19,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/float.h"
 
+PG_FUNCTION_INFO_V1(wflog_statistics);
 PG_FUNCTION_INFO_V1(wflog_workflow_summary);
 
 #define MAX_BUCKET (36500 * USECS_PER_DAY)
@@ -192,11 +194,15 @@ write_bound(StringInfo buf, TimestampTz time)
 		json_time(buf, time);
 }
 
-/* SQL: wflog.workflow_summary() */
-Datum
-wflog_workflow_summary(PG_FUNCTION_ARGS)
+/*
+ * The figures of a workflow, or of all if workflow_id is NULL; the other
+ * arguments are those of the call.
+ *
+ * Errors: 22023 for a span that ends before it begins, and for the bucket.
+ */
+static Datum
+summarize(FunctionCallInfo fcinfo, const char *workflow_id)
 {
-	char	   *workflow_id = require_workflow(fcinfo, 0);
 	LogFilter  *span = log_filter_all();
 	WorkflowTotals totals;
 	StringInfoData buf;
@@ -216,7 +222,10 @@ wflog_workflow_summary(PG_FUNCTION_ARGS)
 
 	json_begin(&buf);
 	json_literal(&buf, "{\"workflow_id\":");
-	json_cstring(&buf, workflow_id);
+	if (workflow_id)
+		json_cstring(&buf, workflow_id);
+	else
+		json_literal(&buf, "null");
 	json_literal(&buf, ",\"since\":");
 	write_bound(&buf, span->start_time);
 	json_literal(&buf, ",\"until\":");
@@ -256,4 +265,18 @@ wflog_workflow_summary(PG_FUNCTION_ARGS)
 	}
 	json_literal(&buf, "}");
 	return json_result(&buf);
+}
+
+/* SQL: wflog.workflow_summary(): P0002 for a workflow that there is not for the asker. */
+Datum
+wflog_workflow_summary(PG_FUNCTION_ARGS)
+{
+	return summarize(fcinfo, require_workflow(fcinfo, 0));
+}
+
+/* SQL: wflog.statistics(): the same, of all workflows if none is named. */
+Datum
+wflog_statistics(PG_FUNCTION_ARGS)
+{
+	return summarize(fcinfo, PG_ARGISNULL(0) ? NULL : require_workflow(fcinfo, 0));
 }

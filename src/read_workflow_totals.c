@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * read_workflow_totals.c
- *	  Adding up a workflow's executions and logs for workflow_summary().
+ *	  Adding up executions and logs for workflow_summary() and statistics().
  *
  * An execution's logs are taken by the day from its roll-up, where a day lies
  * within the time span and within one bucket of the series.  What else counts
@@ -231,7 +231,7 @@ workflow_totals_init(WorkflowTotals *totals, LogFilter *span, int64 bucket)
 									 CurrentMemoryContext);
 }
 
-/* Add a workflow's executions. */
+/* Add a workflow's executions, or all that the asker may read if it is NULL. */
 void
 workflow_totals_add(WorkflowTotals *totals, const char *workflow_id)
 {

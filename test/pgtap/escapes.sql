@@ -47,6 +47,7 @@ INSERT INTO calls VALUES
 ('workflow', 'SELECT wflog.executions_json(''%s'', ''RUNNING'', 0)'),
 ('workflow', 'SELECT wflog.workflow_summary(''%s'')'),
 ('workflow', 'SELECT wflog.workflow_summary(''%s'', bucket => ''1 month'')'),
+('workflow', 'SELECT wflog.statistics(''%s'')'),
 ('workflow', 'SELECT wflog.workflow_logs_json(''%s'')'),
 ('workflow', 'SELECT wflog.workflow_logs_json(''%s'', 0)'),
 ('workflow', 'SELECT count(*) FROM wflog.workflows WHERE id = ''%s'''),

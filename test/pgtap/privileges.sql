@@ -10,6 +10,7 @@ INSERT INTO attempts (login, claims, become, statements, expected, description) 
 ('regress_alice', NULL, NULL, ARRAY[:'logs'], '3 a1', 'an owner sees the logs of his executions and no others'),
 ('regress_bob', NULL, NULL, ARRAY[:'logs'], '2 b1', 'another owner sees his'),
 ('regress_alice', NULL, NULL, ARRAY[:'workflows'], 'wa', 'an owner sees his workflows'),
+('regress_alice', NULL, NULL, ARRAY[$$SELECT wflog.statistics() -> 'logs' ->> 'total'$$], '3', 'and their figures'),
 ('regress_alice', NULL, NULL, ARRAY[:'executions'], 'a1', 'an owner sees his executions'),
 ('regress_alice', NULL, NULL, ARRAY[:'events'], 'a1', 'an owner sees his audit trail'),
 ('regress_outsider', NULL, NULL, ARRAY[:'logs'], '42501 permission denied for schema wflog', 'who has no role of ours gets nowhere'),

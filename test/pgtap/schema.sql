@@ -271,6 +271,7 @@ INSERT INTO contract VALUES
 ('execution', 'execution_id character varying', 'json', 's', 'r'),
 ('executions_json', 'workflow_id text = NULL, status text = NULL, max_rows integer = 100, after text = NULL', 'json', 's', 'u'),
 ('workflow_summary', 'workflow_id text, since timestamp with time zone = NULL, until timestamp with time zone = NULL, bucket interval = NULL', 'json', 's', 'u'),
+('statistics', 'workflow_id text = NULL, since timestamp with time zone = NULL, until timestamp with time zone = NULL, bucket interval = NULL', 'json', 's', 'u'),
 ('workflow_logs_json', 'workflow_id text, max_rows integer = 100, ' || :'filters' || ', after text = NULL, before text = NULL, from_end boolean = false, detail boolean = false', 'json', 's', 'u'),
 ('tail', 'execution_id character varying, cursor text = NULL, max_rows integer = 1000', 'TABLE(cursor text, log json, batch text)', 's', 'r'),
 ('channel', 'execution_id character varying', 'text', 'v', 'u'),
@@ -332,12 +333,12 @@ PREPARE callable AS
     SELECT p.proname::text COLLATE "default" FROM pg_proc p, aclexplode(p.proacl) a
     WHERE p.pronamespace = 'wflog'::regnamespace AND a.grantee = $1::regrole ORDER BY 1;
 SELECT set_eq($$EXECUTE callable('wflog_reader')$$, $$VALUES ('channel'), ('execution'), ('executions_json'), ('logs'), ('logs_json'), ('recent_logs'),
-    ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what readers may call');
+    ('statistics'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what readers may call');
 SELECT set_eq(format('EXECUTE callable(%L)', r), format($$VALUES %s('append'), ('append_lines'), ('batch_rows'), ('channel'), ('execution'), ('executions_json'), ('log'), ('logs'), ('logs_json'), ('recent_logs'),
-    ('set_execution_status'), ('start_execution'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, also), 'what ' || r || ' may call')
-FROM (VALUES ('wflog_writer', ''), ('wflog_gateway', '(''gateway_channel''), ')) AS v (r, also);
+    ('set_execution_status'), ('start_execution'), ('statistics'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, also), 'what ' || r || ' may call')
+FROM (VALUES ('wflog_writer', ''), ('wflog_gateway', '(''gateway_channel''), (''stat_get''), ')) AS v (r, also);
 SELECT set_eq($$EXECUTE callable('wflog_admin')$$, $$VALUES ('append'), ('append_lines'), ('batch_rows'), ('channel'), ('execution'), ('executions_json'), ('log'), ('logs'), ('logs_json'), ('maintain'), ('recent_logs'),
-    ('retention_preview'), ('set_execution_status'), ('start_execution'), ('stat_get'), ('stat_reset'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what admins may call');
+    ('retention_preview'), ('set_execution_status'), ('start_execution'), ('stat_get'), ('stat_reset'), ('statistics'), ('summary'), ('tail'), ('unescape'), ('verify'), ('verify_audit'), ('workflow_channel'), ('workflow_logs_json'), ('workflow_summary')$$, 'what admins may call');
 SELECT set_eq($$EXECUTE callable('pg_monitor')$$, $$VALUES ('stat_get')$$, 'what pg_monitor may call');
 SELECT set_eq($$SELECT c.relname::text COLLATE "default", a.grantee::regrole::text COLLATE "default", string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type)
     FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'wflog'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND a.grantee <> c.relowner GROUP BY 1, 2 ORDER BY 1, 2$$, $$VALUES
@@ -352,6 +353,7 @@ SELECT set_eq($$SELECT c.relname::text COLLATE "default", a.grantee::regrole::te
     ('retention_policies', 'wflog_gateway', 'SELECT'),
     ('retention_policies', 'wflog_writer', 'SELECT'),
     ('stat', 'pg_monitor', 'SELECT'),
+    ('stat', 'wflog_gateway', 'SELECT'),
     ('stat', 'wflog_admin', 'SELECT'),
     ('workflow_execution_logs', 'wflog_admin', 'DELETE INSERT SELECT UPDATE'),
     ('workflow_execution_logs', 'wflog_gateway', 'INSERT SELECT UPDATE'),

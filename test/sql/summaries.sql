@@ -145,8 +145,8 @@ SELECT (SELECT array_agg(x ->> 'execution_id') FROM pg_temp.all_pages(NULL, NULL
 /* workflow_summary() */
 CREATE FUNCTION pg_temp.workflow_summary(w text, since timestamptz, until timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
     WITH executions AS (SELECT e.*, (SELECT count(*) FROM wflog.workflow_execution_logs l WHERE l.execution_id = e.execution_id AND l.created_at >= coalesce(since, '-infinity') AND l.created_at <= coalesce(until, 'infinity')) AS logs
-            FROM wflog.workflow_executions e WHERE e.workflow_id = w AND e.created_at >= coalesce(since, '-infinity') AND e.created_at <= coalesce(until, 'infinity')),
-         logs AS (SELECT l.* FROM wflog.workflow_execution_logs l JOIN wflog.workflow_executions e USING (execution_id) WHERE e.workflow_id = w AND l.created_at >= coalesce(since, '-infinity') AND l.created_at <= coalesce(until, 'infinity')),
+            FROM wflog.workflow_executions e WHERE (w IS NULL OR e.workflow_id = w) AND e.created_at >= coalesce(since, '-infinity') AND e.created_at <= coalesce(until, 'infinity')),
+         logs AS (SELECT l.* FROM wflog.workflow_execution_logs l JOIN wflog.workflow_executions e USING (execution_id) WHERE (w IS NULL OR e.workflow_id = w) AND l.created_at >= coalesce(since, '-infinity') AND l.created_at <= coalesce(until, 'infinity')),
          durations AS (SELECT extract(epoch FROM end_time - start_time)::float AS d FROM executions WHERE end_time IS NOT NULL AND start_time IS NOT NULL),
          cut AS (SELECT *, (SELECT max(left(message, n)) FROM generate_series(greatest(0, least(length(message), 200) - 200), least(length(message), 200)) AS n WHERE octet_length(left(message, n)) <= 200) AS short FROM logs WHERE level >= 'ERROR'),
          errors AS (SELECT short, count(*) AS n, max(created_at) AS last FROM cut GROUP BY short ORDER BY n DESC, last DESC, short LIMIT 10)
@@ -165,6 +165,9 @@ CREATE FUNCTION pg_temp.rounded(j jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS
 $$;
 SELECT count(*) AS summaries, count(*) FILTER (WHERE pg_temp.rounded(wflog.workflow_summary(w, since, until)::jsonb) = pg_temp.rounded(pg_temp.workflow_summary(w, since, until))) AS same
 FROM clock, unnest(ARRAY['sum 1', 'sum 2', 'sum 3']) AS w, unnest(ARRAY[NULL, t - interval '100 hours', t - interval '3 days 5 minutes']) AS since, unnest(ARRAY[NULL, t, t - interval '28 hours']) AS until;
+-- statistics(): the same of all, or of one
+SELECT count(*) AS statistics, count(*) FILTER (WHERE pg_temp.rounded(wflog.statistics(w, since, until)::jsonb) = pg_temp.rounded(pg_temp.workflow_summary(w, since, until))) AS same
+FROM clock, unnest(ARRAY[NULL, 'sum 1']) AS w, unnest(ARRAY[NULL, t - interval '100 hours']) AS since, unnest(ARRAY[NULL, t - interval '28 hours']) AS until;
 SELECT wflog.workflow_summary('sum 3');
 SELECT wflog.workflow_summary('sum 3', bucket => '1 hour') -> 'series' AS series;
 -- a series: each bucket by SQL, and all of them together the whole
@@ -249,7 +252,7 @@ INSERT INTO refused (call) VALUES
     ('executions_json('''')'), ('executions_json(''sum none'')'), ('executions_json(''sum 1'', ''done'')'), ('executions_json(''sum 1'', '''')'), ('executions_json(''sum 1'', NULL, 0)'), ('executions_json(''sum 1'', NULL, 1001)'), ('executions_json(''sum 1'', after => ''x'')'),
     ('executions_json(''sum 1'', after => wflog.executions_json(''sum 2'', max_rows => 1) -> ''pagination'' ->> ''next_cursor'')'), ('executions_json(''sum 1'', after => wflog.logs_json(''sum 3'', 1) -> ''pagination'' ->> ''next_cursor'')'),
     ('logs_json(''sum 3'', after => wflog.executions_json(''sum 2'', max_rows => 1) -> ''pagination'' ->> ''next_cursor'')'), ('executions_json(after => wflog.executions_json(''sum 2'', max_rows => 1) -> ''pagination'' ->> ''next_cursor'')'),
-    ('workflow_summary(NULL)'), ('workflow_summary('''')'), ('workflow_summary(''sum none'')'), ('workflow_summary(''sum 1'', ''2026-01-02Z'', ''2026-01-01Z'')'), ('workflow_summary(''sum 1'', bucket => ''1 month'')'), ('workflow_summary(''sum 1'', bucket => ''0'')'),
+    ('workflow_summary(NULL)'), ('workflow_summary('''')'), ('workflow_summary(''sum none'')'), ('statistics('''')'), ('statistics(''sum none'')'), ('workflow_summary(''sum 1'', ''2026-01-02Z'', ''2026-01-01Z'')'), ('workflow_summary(''sum 1'', bucket => ''1 month'')'), ('workflow_summary(''sum 1'', bucket => ''0'')'),
     ('workflow_summary(''sum 1'', bucket => ''0.9 s'')'), ('workflow_summary(''sum 1'', bucket => ''-1 day'')'), ('workflow_summary(''sum 1'', bucket => ''1 s'')'), ('workflow_summary(''sum 1'', bucket => ''150000000 days'')'), ('workflow_summary(''sum 1'', bucket => ''2147483647 days'')'), ('workflow_summary(''sum 1'', bucket => ''-2147483648 days'')'),
     ('workflow_logs_json(NULL)'), ('workflow_logs_json('''')'), ('workflow_logs_json(''sum none'')'), ('workflow_logs_json(''sum 1'', 0)'), ('workflow_logs_json(''sum 1'', 1001)'), ('workflow_logs_json(''sum 1'', level => ''loud'')'), ('workflow_logs_json(''sum 1'', after => ''x'')'),
     ('workflow_logs_json(''sum 1'', after => wflog.logs_json(''sum 3'', 1) -> ''pagination'' ->> ''next_cursor'')'), ('workflow_logs_json(''sum 1'', after => wflog.workflow_logs_json(''sum 2'', 1) -> ''pagination'' ->> ''next_cursor'')'),
