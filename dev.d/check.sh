@@ -43,8 +43,9 @@ check_here()
 	local started=$SECONDS
 
 	need_postgres "$major"
-	# The page is tested in a browser, which is large: once is enough.
-	[ "$quick$major" != 15 ] || need_packages chromium-headless-shell
+	# The page is tested in a browser, and the guide's Python client with the library
+	# it is for. These are large: once is enough.
+	[ "$quick$major" != 15 ] || need_packages chromium-headless-shell python3-psycopg
 	prepare_state
 	lock_state
 	dir=$state/check
