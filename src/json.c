@@ -136,6 +136,75 @@ json_cstring(StringInfo buf, const char *text)
 		json_literal(buf, "null");
 }
 
+/* A jsonb that is neither array nor object. */
+static void
+json_scalar(StringInfo buf, const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+			json_literal(buf, "null");
+			break;
+		case jbvBool:
+			if (value->val.boolean)
+				json_literal(buf, "true");
+			else
+				json_literal(buf, "false");
+			break;
+		case jbvString:
+			json_string(buf, value->val.string.val, value->val.string.len);
+			break;
+		case jbvNumeric:
+			{
+				char	   *digits = DatumGetCString(DirectFunctionCall1(numeric_out,
+																		 NumericGetDatum(value->val.numeric)));
+
+				json_bytes(buf, digits, strlen(digits));
+				pfree(digits);
+				break;
+			}
+		default:
+			elog(ERROR, "unexpected type of jsonb value: %d", value->type);
+	}
+}
+
+/*
+ * A jsonb as PostgreSQL shows it.  JsonbToCString() copies each string and
+ * looks at each of its characters apart.
+ */
+void
+json_jsonb(StringInfo buf, JsonbContainer *container)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(container);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	bool		bare = JsonContainerIsScalar(container);	/* is kept as an array of one */
+	bool		separate = false;	/* something is in front, at this level */
+
+	while ((token = JsonbIteratorNext(&iterator, &value, false)) != WJB_DONE)
+	{
+		bool		opens = token == WJB_BEGIN_ARRAY || token == WJB_BEGIN_OBJECT;
+
+		if (separate && token != WJB_END_ARRAY && token != WJB_END_OBJECT)
+			json_literal(buf, ", ");
+		separate = !opens && token != WJB_KEY;
+		if (bare && (token == WJB_BEGIN_ARRAY || token == WJB_END_ARRAY))
+			continue;
+		if (token == WJB_BEGIN_OBJECT)
+			json_literal(buf, "{");
+		else if (token == WJB_END_OBJECT)
+			json_literal(buf, "}");
+		else if (token == WJB_BEGIN_ARRAY)
+			json_literal(buf, "[");
+		else if (token == WJB_END_ARRAY)
+			json_literal(buf, "]");
+		else
+			json_scalar(buf, &value);
+		if (token == WJB_KEY)
+			json_literal(buf, ": ");
+	}
+}
+
 /* An integer. */
 void
 json_int(StringInfo buf, int64 value)

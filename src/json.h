@@ -10,6 +10,7 @@
 
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
+#include "utils/jsonb.h"
 
 extern void json_begin(StringInfo buf);
 extern void json_begin_sized(StringInfo buf, Size expected);
@@ -17,6 +18,7 @@ extern Datum json_result(StringInfo buf);
 
 extern void json_string(StringInfo buf, const char *data, int len);
 extern void json_cstring(StringInfo buf, const char *text); /* NULL becomes null */
+extern void json_jsonb(StringInfo buf, JsonbContainer *container);
 extern void json_int(StringInfo buf, int64 value);
 extern void json_double(StringInfo buf, double value);
 extern void json_time(StringInfo buf, TimestampTz time);

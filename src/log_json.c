@@ -57,7 +57,7 @@ jsonb_value(StringInfo buf, TupleTableSlot *slot, AttrNumber attnum)
 	if (JB_ROOT_IS_OBJECT(json) && JB_ROOT_COUNT(json) == 0)
 		json_literal(buf, "{}");
 	else
-		JsonbToCString(buf, &json->root, VARSIZE(json));
+		json_jsonb(buf, &json->root);
 	if ((Pointer) json != DatumGetPointer(value))
 		pfree(json);
 }

@@ -209,35 +209,22 @@ leaf_stream_next(LeafStream *stream)
 	return stream->row;
 }
 
-/* The execution's log with the greatest stamp among those now shows, or NULL. */
+/*
+ * A log of the execution's last transaction among those now shows, or NULL.
+ * Which one is left open: telling the last of them would mean to fetch all that
+ * share its key.
+ */
 TupleTableSlot *
 leaf_stream_last(LeafStream *stream, text *id, const XactSet *now)
 {
 	TupleTableSlot *slot;
-	uint64		last_xact = 0;
-	int32		last_seq = 0;
 
 	leaf_stream_aim(stream, id, BTLessStrategyNumber, now->xmax, PG_INT32_MIN);
-	while ((slot = fetch(stream, BackwardScanDirection)) != NULL)
+	do
 	{
-		uint64		xact = stream_xact(slot);
-		int32		seq = slot_seq(slot);
-
-		if (!xact_set_contains(now, xact))
-			continue;
-		if (stream->group_count > 0 &&
-			(xact != last_xact || seq >> STREAM_GROUP_SHIFT != last_seq >> STREAM_GROUP_SHIFT))
-			break;
-		if (stream->group_count > 0 && seq <= last_seq)
-			continue;
-		last_xact = xact;
-		last_seq = seq;
-		stream->group_count = 0;
-		add_to_group(stream, slot, seq);
-	}
-	if (stream->group_count == 0)
-		return NULL;
-	return ExecStoreHeapTuple(stream->group[0].tuple, stream->row, false);
+		slot = fetch(stream, BackwardScanDirection);
+	} while (slot && !xact_set_contains(now, stream_xact(slot)));
+	return slot;
 }
 
 /* End reading a leaf. */

@@ -397,9 +397,9 @@ stream_scan_end(StreamScan *scan)
 }
 
 /*
- * The log with the greatest stamp among those now shows, in a slot to drop,
- * or NULL if there is none.  If unreadable is given, leaves without index are
- * passed over, and it tells one of them, or InvalidOid.
+ * A log of the execution's last transaction among those now shows, in a slot to
+ * drop, or NULL if there is none.  If unreadable is given, leaves without index
+ * are passed over, and it tells one of them, or InvalidOid.
  */
 TupleTableSlot *
 stream_last_log(const ExecutionKey *key, const XactSet *now, Oid *unreadable)

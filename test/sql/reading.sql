@@ -135,6 +135,13 @@ SELECT count(*) FROM wflog.logs('nowhere');
 -- an id of 255 characters of four bytes is one
 SELECT count(*) FROM wflog.logs(repeat('🙂', 255));
 
+-- data is written as PostgreSQL shows it
+INSERT INTO wflog.workflow_execution_logs (execution_id, message, data) SELECT 'escaping', 'data', d::jsonb FROM (VALUES
+    ('{"": "", "a": [1, 2.50, -1.5e10, 1e-7], "b": [[], {}, [{}], null], "c": {"d": {"e": true, "f": false}}}'),
+    ('{"quoted\"\\": "\u0001\t\n/ü🙂", "empty": {}, "none": []}')) v(d);
+SELECT data, (wflog.logs_json('escaping', 1, from_end => true, search => 'data', skip => n - 1) -> 'logs' -> 0 -> 'data')::text = data::text AS same
+FROM (SELECT data, row_number() OVER (ORDER BY created_at DESC, id DESC) AS n FROM wflog.workflow_execution_logs WHERE execution_id = 'escaping' AND message = 'data') x ORDER BY n;
+
 DELETE FROM wflog.workflow_execution_logs WHERE execution_id IN ('reading', 'escaping', 'times');
 DELETE FROM wflog.workflow_executions WHERE workflow_id = 'reading';
 DELETE FROM wflog.workflows WHERE id = 'reading';
