@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "export_row.h"
 #include "output.h"
 
 #define LIST_ROWS "1000"
@@ -186,7 +187,8 @@ open_output(Export *job)
 		}
 	}
 	output_begin(COLOR_NEVER);
-	export_begin(job, !resumes);
+	if (job->csv && !resumes)
+		export_append_header(&output.pending);
 }
 
 /* Export the executions of a workflow, or all; each page of the list before the next. */

@@ -12,6 +12,7 @@
  */
 #include "export.h"
 
+#include "export_row.h"
 #include "output.h"
 
 #define MOST_ROWS 1000			/* of a page, as the server allows */
@@ -70,7 +71,8 @@ write_page(Export *job, const char *execution, const JsonValue *document)
 	{
 		if (!log_parse(&log, &object))
 			fail(EXIT_FAILED, NULL, "the server's answer has something that is no log");
-		export_row(job, execution, &log);
+		export_append_row(&output.pending, job->csv, execution, &log);
+		output_advance();
 		count++;
 	}
 	job->progress.count += count;

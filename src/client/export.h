@@ -47,8 +47,4 @@ extern ExportPlace *place_find(const Export *job, const char *execution);
 extern void place_write(Export *job, const char *execution, const char *cursor, int64_t skip,
 						bool complete);
 
-/* export_row.c: a log as a line */
-extern void export_begin(Export *job, bool empty);
-extern void export_row(Export *job, const char *execution, const LogEntry *log);
-
 #endif							/* WFLOG_EXPORT_H */

@@ -10,10 +10,9 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "export.h"
+#include "export_row.h"
 
 #include "columns.h"
-#include "output.h"
 
 /* Where LogEntry has the columns, in their order; -1: not there. */
 static const int fields[COLUMN_COUNT] = {
@@ -24,19 +23,17 @@ static const int fields[COLUMN_COUNT] = {
 	LOG_TIMESTAMP, LOG_SOURCE, LOG_ATTEMPT, LOG_TRACE_ID, LOG_SPAN_ID,
 };
 
-/* The header of CSV, unless there is something in the file already. */
+/* Append the header of CSV. */
 void
-export_begin(Export *job, bool empty)
+export_append_header(Buffer *out)
 {
-	if (!job->csv || !empty)
-		return;
 	for (int i = 0; i < COLUMN_COUNT; i++)
 	{
 		if (i > 0)
-			buffer_char(&output.pending, ',');
-		buffer_string(&output.pending, columns[i].name);
+			buffer_char(out, ',');
+		buffer_string(out, columns[i].name);
 	}
-	buffer_char(&output.pending, '\n');
+	buffer_char(out, '\n');
 }
 
 /* Levels are lower case in JSON, upper case in the table. */
@@ -96,21 +93,20 @@ append_csv(Buffer *out, const JsonValue *value, bool upper)
 	buffer_char(out, '"');
 }
 
-/* Write a log. */
+/* Append a log as a line. */
 void
-export_row(Export *job, const char *execution, const LogEntry *log)
+export_append_row(Buffer *out, bool csv, const char *execution, const LogEntry *log)
 {
-	Buffer	   *out = &output.pending;
 	bool		first = true;
 
-	if (!job->csv)
+	if (!csv)
 		buffer_char(out, '{');
 	for (int i = 0; i < COLUMN_COUNT; i++)
 	{
 		const JsonValue *value = &log->field[fields[i]];
 		bool		there = value->kind != JSON_MISSING && value->kind != JSON_NULL;
 
-		if (job->csv && i > 0)
+		if (csv && i > 0)
 			buffer_char(out, ',');
 		if (i == COLUMN_EXECUTION_ID)
 		{
@@ -121,7 +117,7 @@ export_row(Export *job, const char *execution, const LogEntry *log)
 			json_quote(&quoted, execution, strlen(execution));
 			id.text = quoted.data + 1;
 			id.len = quoted.len - 2;
-			if (job->csv)
+			if (csv)
 				append_csv(out, &id, false);
 			else
 			{
@@ -133,7 +129,7 @@ export_row(Export *job, const char *execution, const LogEntry *log)
 		}
 		if (!there)
 			continue;
-		if (job->csv)
+		if (csv)
 			append_csv(out, value, columns[i].type == COLUMN_LEVEL);
 		else
 		{
@@ -142,6 +138,5 @@ export_row(Export *job, const char *execution, const LogEntry *log)
 		}
 		first = false;
 	}
-	buffer_string(out, job->csv ? "\n" : "}\n");
-	output_advance();
+	buffer_string(out, csv ? "\n" : "}\n");
 }

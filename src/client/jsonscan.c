@@ -12,14 +12,6 @@
 
 #include <stdio.h>
 
-static inline void
-skip_blanks(JsonWalk *walk)
-{
-	while (walk->at < walk->end &&
-		   (*walk->at == ' ' || *walk->at == '\n' || *walk->at == '\t' || *walk->at == '\r'))
-		walk->at++;
-}
-
 /*
  * Pass over a string that begins behind the walk's place; the place is then
  * behind the closing quote.  False if there is none.
@@ -80,7 +72,7 @@ skip_container(JsonWalk *walk)
 bool
 json_read(JsonWalk *walk, JsonValue *value)
 {
-	skip_blanks(walk);
+	json_skip_blanks(walk);
 	if (walk->at >= walk->end)
 		return false;
 	value->text = walk->at;
@@ -138,7 +130,7 @@ json_walk(const JsonValue *container)
 bool
 json_next_element(JsonWalk *walk, JsonValue *value)
 {
-	skip_blanks(walk);
+	json_skip_blanks(walk);
 	if (walk->at < walk->end && *walk->at == ',')
 		walk->at++;
 	return json_read(walk, value);
@@ -150,7 +142,7 @@ json_next_pair(JsonWalk *walk, JsonValue *key, JsonValue *value)
 {
 	if (!json_next_element(walk, key) || key->kind != JSON_STRING)
 		return false;
-	skip_blanks(walk);
+	json_skip_blanks(walk);
 	if (walk->at >= walk->end || *walk->at != ':')
 		return false;
 	walk->at++;

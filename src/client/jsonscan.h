@@ -54,6 +54,14 @@ extern void json_decode(Buffer *out, const JsonValue *string);
 extern char *json_text(const JsonValue *value);
 extern void json_quote(Buffer *out, const char *text, size_t len);
 
+static inline void
+json_skip_blanks(JsonWalk *walk)
+{
+	while (walk->at < walk->end &&
+		   (*walk->at == ' ' || *walk->at == '\n' || *walk->at == '\t' || *walk->at == '\r'))
+		walk->at++;
+}
+
 /* The document as a value. */
 static inline JsonValue
 json_document(const char *text, size_t len)

@@ -261,6 +261,10 @@ output_sent(Conn *conn)
 			conn_set_deadline(conn, 0);
 			stream_writable(conn->stream);
 			break;
+		case CONN_HANDLING:
+			conn_set_deadline(conn, 0);
+			request_writable(conn->request);
+			break;
 		case CONN_LINGERING:
 			/*
 			 * Closing while something unread is in the socket would reset the

@@ -40,12 +40,13 @@ cors_handle(Request *request)
 	request_header(request, "Access-Control-Allow-Origin: %.*s", (int) origin.len, origin.at);
 	if (!preflight)
 	{
-		request_header(request, "Access-Control-Expose-Headers: ETag, Link, Retry-After, X-Request-ID, X-Trace-ID");
+		request_header(request, "Access-Control-Expose-Headers: Content-Disposition, ETag, Idempotent-Replayed, Link, "
+					   "Retry-After, X-Request-ID, X-Trace-ID");
 		return false;
 	}
-	request_header(request, "Access-Control-Allow-Methods: GET, HEAD");
-	request_header(request, "Access-Control-Allow-Headers: Authorization, Cache-Control, If-None-Match, Last-Event-ID, "
-				   "traceparent, X-Request-ID, X-Trace-ID");
+	request_header(request, "Access-Control-Allow-Methods: GET, HEAD, POST, PATCH");
+	request_header(request, "Access-Control-Allow-Headers: Authorization, Cache-Control, Content-Type, Idempotency-Key, "
+				   "If-None-Match, Last-Event-ID, traceparent, X-Request-ID, X-Trace-ID");
 	request_header(request, "Access-Control-Max-Age: 600");
 	respond(request, 204, NULL, NULL, 0);
 	return true;

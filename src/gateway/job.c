@@ -55,15 +55,35 @@ statement_bool(Statement *statement, bool value)
 	statement_text(statement, value ? "t" : "f");
 }
 
+/* Add bytea, which is taken over: the buffer is empty then. */
+void
+statement_bytes(Statement *statement, Buffer *bytes)
+{
+	int			which = statement->count++;
+
+	statement->parameters[which] = buffer_text(bytes);
+	statement->lengths[which] = bytes->len;
+	statement->formats[which] = 1;
+	*bytes = (Buffer) {0};
+}
+
+static void
+free_parameters(Job *job)
+{
+	for (int i = 0; i < job->count; i++)
+		for (int j = 0; j < job->statements[i].count; j++)
+		{
+			free(job->statements[i].parameters[j]);
+			job->statements[i].parameters[j] = NULL;
+		}
+}
+
 void
 job_free(Job *job)
 {
+	free_parameters(job);
 	for (int i = 0; i < job->count; i++)
-	{
-		for (int j = 0; j < job->statements[i].count; j++)
-			free(job->statements[i].parameters[j]);
 		PQclear(job->results[i]);
-	}
 	free(job->claims);
 	free(job);
 }
@@ -88,30 +108,39 @@ job_end(Job *job, JobOutcome outcome)
 	job_free(job);
 }
 
-/* The owner is no more: done() will not be called. */
+/*
+ * The owner is no more: done() will not be called.  If the job is waiting it is
+ * not run either, and need not keep what it would have sent.
+ */
 void
 job_abandon(Job *job)
 {
 	job->abandoned = true;
 	job->owner = NULL;
+	if (!job->running)
+		free_parameters(job);
+}
+
+/* A field of a failed job's error; never NULL. */
+static const char *
+error_field(const Job *job, int field)
+{
+	const char *text = job->outcome == JOB_FAILED && job->results[job->failed] ?
+		PQresultErrorField(job->results[job->failed], field) : NULL;
+
+	return text ? text : "";
 }
 
 /* The SQLSTATE of a failed job; never NULL. */
 const char *
 job_sqlstate(const Job *job)
 {
-	const char *state = job->outcome == JOB_FAILED && job->results[job->failed] ?
-		PQresultErrorField(job->results[job->failed], PG_DIAG_SQLSTATE) : NULL;
-
-	return state ? state : "";
+	return error_field(job, PG_DIAG_SQLSTATE);
 }
 
 /* What the server says of a failed job; never NULL. */
 const char *
 job_message(const Job *job)
 {
-	const char *text = job->outcome == JOB_FAILED && job->results[job->failed] ?
-		PQresultErrorField(job->results[job->failed], PG_DIAG_MESSAGE_PRIMARY) : NULL;
-
-	return text ? text : "";
+	return error_field(job, PG_DIAG_MESSAGE_PRIMARY);
 }

@@ -44,7 +44,8 @@ add_step(Server *server, int kind, int index)
 
 /* Send a statement, and before it, if need be, that it be prepared. */
 static bool
-send_statement(Server *server, int kind, int index, const char *sql, int count, const char *const *values)
+send_statement(Server *server, int kind, int index, const char *sql, int count, const char *const *values,
+			   const int *lengths, const int *formats)
 {
 	int			number = statement_number_of(sql);
 	char		name[16];
@@ -52,7 +53,7 @@ send_statement(Server *server, int kind, int index, const char *sql, int count, 
 	if (number < 0)
 	{
 		add_step(server, kind, index);
-		return PQsendQueryParams(server->pg, sql, count, NULL, values, NULL, NULL, 0);
+		return PQsendQueryParams(server->pg, sql, count, NULL, values, lengths, formats, 0);
 	}
 	snprintf(name, sizeof(name), "wflog_%d", number);
 	if (!server->prepared[number])
@@ -62,7 +63,7 @@ send_statement(Server *server, int kind, int index, const char *sql, int count, 
 			return false;
 	}
 	add_step(server, kind, index);
-	return PQsendQueryPrepared(server->pg, name, count, values, NULL, NULL, 0);
+	return PQsendQueryPrepared(server->pg, name, count, values, lengths, formats, 0);
 }
 
 /* Send the server's job: the settings, its statements, the end.  False: it could not be. */
@@ -76,10 +77,14 @@ pipeline_send(Server *server)
 
 	server->step = server->step_count = 0;
 	snprintf(timeout, sizeof(timeout), "%d", job->timeout);
-	sent = send_statement(server, STEP_SETTINGS, 0, settings_sql, 2, values);
+	sent = send_statement(server, STEP_SETTINGS, 0, settings_sql, 2, values, NULL, NULL);
 	for (int i = 0; sent && i < job->count; i++)
-		sent = send_statement(server, STEP_STATEMENT, i, job->statements[i].sql, job->statements[i].count,
-							  (const char *const *) job->statements[i].parameters);
+	{
+		const Statement *statement = &job->statements[i];
+
+		sent = send_statement(server, STEP_STATEMENT, i, statement->sql, statement->count,
+							  (const char *const *) statement->parameters, statement->lengths, statement->formats);
+	}
 	return sent && PQpipelineSync(server->pg);
 }
 

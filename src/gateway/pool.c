@@ -183,6 +183,7 @@ server_run(Server *server, Job *job)
 
 	server->state = SERVER_BUSY;
 	server->job = job;
+	job->running = true;
 	server->since = clock_us();
 	pool_figures.busy++;
 	if (job->class == JOB_STREAM)

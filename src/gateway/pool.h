@@ -33,6 +33,8 @@ typedef struct Statement
 	const char *sql;			/* static */
 	int			count;
 	char	   *parameters[JOB_MAX_PARAMETERS];
+	int			lengths[JOB_MAX_PARAMETERS];	/* of those that are bytes */
+	int			formats[JOB_MAX_PARAMETERS];	/* 1: bytes, 0: text */
 } Statement;
 
 typedef struct Job
@@ -45,6 +47,7 @@ typedef struct Job
 	Statement	statements[JOB_MAX_STATEMENTS];
 	void		(*done) (struct Job *job);	/* called once, unless abandoned; the job is freed after it */
 	void	   *owner;
+	bool		running;		/* has been sent to the database */
 	bool		abandoned;
 	/* the outcome */
 	JobOutcome	outcome;
@@ -59,6 +62,7 @@ extern Statement *job_statement(Job *job, const char *sql);
 extern void statement_text(Statement *statement, const char *value);
 extern void statement_number(Statement *statement, int64 value);
 extern void statement_bool(Statement *statement, bool value);
+extern void statement_bytes(Statement *statement, Buffer *bytes);
 extern void job_submit(Job *job);
 extern void job_abandon(Job *job);
 extern const char *job_sqlstate(const Job *job);

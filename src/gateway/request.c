@@ -11,6 +11,11 @@
 
 #include <openssl/rand.h>
 
+/* So many times --max-body is kept of all bodies together. */
+#define MAX_BODIES 64
+
+static size_t body_bytes = 0;	/* of those that are kept */
+
 /* An id that a client or proxy gave, if it is harmless. */
 static bool
 take_id(char *out, HttpText text, size_t max)
@@ -34,7 +39,8 @@ take_ids(Request *request)
 {
 	HttpText	parent = http_header(&request->http, "traceparent");
 
-	if (!take_id(request->id, http_header(&request->http, "X-Request-ID"), REQUEST_ID_MAX))
+	request->has_given_id = take_id(request->id, http_header(&request->http, "X-Request-ID"), REQUEST_ID_MAX);
+	if (!request->has_given_id)
 	{
 		unsigned char bytes[12];
 
@@ -46,7 +52,10 @@ take_ids(Request *request)
 	/* 00-TRACE-PARENT-FLAGS, as of W3C; the header's own name goes before */
 	if (!take_id(request->trace_id, http_header(&request->http, "X-Trace-ID"), TRACE_ID_MAX) &&
 		parent.len == 55 && parent.at[2] == '-' && parent.at[35] == '-')
+	{
 		(void) take_id(request->trace_id, (HttpText) {parent.at + 3, 32}, TRACE_ID_MAX);
+		(void) take_id(request->span_id, (HttpText) {parent.at + 36, 16}, 16);
+	}
 }
 
 static Request *
@@ -110,7 +119,26 @@ request_complete(Request *request)
 
 	conn->state = CONN_HANDLING;
 	conn_set_deadline(conn, 0);
-	request_dispatch(request);
+	if (request->is_admitted || request_admit(request))
+		request->route->handle(request);
+}
+
+/*
+ * Look at a request before its body is there: who may not send it is told so
+ * now, and what he sends is not kept.  False: it has been answered.
+ */
+static bool
+admit_body(Request *request)
+{
+	Conn	   *conn = request->conn;
+
+	conn->state = CONN_HANDLING;
+	conn->close_after = true;	/* the answer comes in the middle of the request */
+	conn_set_deadline(conn, 0);
+	if (!request_admit(request))
+		return false;
+	conn->close_after = !request->http.keep_alive;
+	return true;
 }
 
 /* Read a head, if it is whole.  True: there may be more to do. */
@@ -146,20 +174,21 @@ request_read_head(Conn *conn)
 	conn->close_after = !request->http.keep_alive;
 	take_ids(request);
 
-	request->body_left = request->http.content_length;
 	if (request->http.body == HTTP_BODY_NONE ||
-		(request->http.body == HTTP_BODY_LENGTH && request->body_left == 0))
+		(request->http.body == HTTP_BODY_LENGTH && request->http.content_length == 0))
 	{
 		request_complete(request);
 		return true;
 	}
+	if (request_wants_body(request) && !admit_body(request))
+		return true;
 	conn->state = CONN_BODY;
 	conn_set_deadline(conn, gateway.options.body_timeout);
 	if (request->http.expect_continue)
 	{
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-		if (!route_takes_body(request))
+		if (!request->is_admitted)
 		{
 			/* the body has not been sent yet, and now need not be */
 			conn->close_after = true;
@@ -168,6 +197,34 @@ request_read_head(Conn *conn)
 		}
 		conn_send(conn, go_on, sizeof(go_on) - 1);
 	}
+	return true;
+}
+
+/*
+ * Take a piece of a body, and keep it if somebody wants it.  False: that is too
+ * much, and the request has been refused.
+ */
+static bool
+take_body(Request *request, const char *bytes, size_t len)
+{
+	if (request->body_len + len > gateway.options.max_body)
+	{
+		request_refuse(request->conn, 413, refusal_of(413));
+		return false;
+	}
+	if (request->is_admitted)
+	{
+		if (body_bytes + len > (size_t) gateway.options.max_body * MAX_BODIES)
+		{
+			request_header(request, "Retry-After: 1");
+			request_refuse(request->conn, 503, "Too much is being received at this time.");
+			return false;
+		}
+		buffer_append(&request->body, bytes, len);
+		body_bytes += len;
+		request->body_kept += len;
+	}
+	request->body_len += len;
 	return true;
 }
 
@@ -180,12 +237,12 @@ request_read_body(Conn *conn)
 
 	if (request->http.body == HTTP_BODY_LENGTH)
 	{
-		size_t		piece = Min(there, request->body_left);
+		size_t		piece = Min(there, request->http.content_length - request->body_len);
 
-		buffer_append(&request->body, conn->in.data + conn->in_at, piece);
+		if (!take_body(request, conn->in.data + conn->in_at, piece))
+			return false;
 		conn->in_at += piece;
-		request->body_left -= piece;
-		if (request->body_left > 0)
+		if (request->body_len < request->http.content_length)
 			return false;
 		request_complete(request);
 		return true;
@@ -203,14 +260,13 @@ request_read_body(Conn *conn)
 			request_complete(request);
 			return true;
 		}
-		if (status == HTTP_PARSE_MORE && request->body.len + data.len > gateway.options.max_body)
-			status = 413;
 		if (status != HTTP_PARSE_MORE)
 		{
 			request_refuse(conn, status, refusal_of(status));
 			return false;
 		}
-		buffer_append(&request->body, data.at, data.len);
+		if (!take_body(request, data.at, data.len))
+			return false;
 	}
 	return false;
 }
@@ -221,8 +277,16 @@ request_abandoned(Request *request)
 {
 	/* 499 is nginx's word for it */
 	if (request->id[0] != '\0')
-		access_log(request, 499, 0);
+		access_log(request, 499, request->sent);
 	request_free(request);
+}
+
+/* The client has taken all that was sent: more may follow. */
+void
+request_writable(Request *request)
+{
+	if (request->download)
+		download_writable(request->download);
 }
 
 void
@@ -230,6 +294,9 @@ request_free(Request *request)
 {
 	if (request->job)
 		job_abandon(request->job);
+	if (request->download)
+		download_free(request->download);
+	body_bytes -= request->body_kept;
 	for (int i = 0; i < request->parameter_count; i++)
 	{
 		free(request->parameters[i].name);

@@ -11,6 +11,7 @@
 #include "connection.h"
 #include "jwt.h"
 
+struct Download;
 struct Job;
 struct Route;
 
@@ -31,18 +32,25 @@ typedef struct Request
 	HttpRequest http;			/* points into head */
 	char	   *head;
 	Buffer		body;
-	uint64		body_left;		/* of a body with a length */
+	size_t		body_len;		/* of what has been received of it */
+	size_t		body_kept;		/* of which counts as memory that bodies take */
 	HttpChunks	chunks;
-	const struct Route *route;
+	const struct Route *route;	/* NULL: there is none, or it has not been looked for */
+	bool		is_admitted;	/* may go to the route's handler */
 	Parameter	path;			/* the one variable part of the path; or NULLs */
 	int			parameter_count;
 	Parameter	parameters[MAX_PARAMETERS];
 	Claims		claims;			/* who asks; verified */
+	bool		as_lines;		/* a page's logs as lines of JSON, not as a document */
 	struct Job *job;			/* the database is being asked */
+	struct Download *download;	/* the answer is sent piece by piece */
+	size_t		sent;			/* of such an answer, bytes */
 	int64		begun;			/* clock_us() */
 	int64		database_us;
 	char		id[REQUEST_ID_MAX + 1];
+	bool		has_given_id;	/* id came with the request */
 	char		trace_id[TRACE_ID_MAX + 1];
+	char		span_id[17];	/* of who sent it, in that trace; or "" */
 	Buffer		headers;		/* lines to go with the answer */
 } Request;
 
@@ -52,6 +60,7 @@ extern bool request_read_head(Conn *conn);
 extern bool request_read_body(Conn *conn);
 extern void request_refuse(Conn *conn, int status, const char *detail);
 extern void request_abandoned(Request *request);
+extern void request_writable(Request *request);
 extern void request_free(Request *request);
 
 /* ---- response.c: answering; each ends the request ---- */
@@ -60,9 +69,22 @@ extern void respond(Request *request, int status, const char *content_type,
 					const char *body, size_t len);
 extern void respond_problem(Request *request, int status, const char *parameter,
 							const char *fmt,...) pg_attribute_printf(4, 5);
+extern void respond_bad_log(Request *request, int status, int64 index, const char *field,
+							const char *problem);
 extern void respond_unauthorized(Request *request, const char *why);
 extern void respond_stream_head(Request *request);
+extern bool respond_document_head(Request *request, const char *content_type);
 extern void request_header(Request *request, const char *fmt,...) pg_attribute_printf(2, 3);
+
+/* ---- job_problem.c ---- */
+
+extern int	job_status(const struct Job *job);
+extern void respond_job_problem(Request *request, const struct Job *job);
+
+/* ---- accept.c: which form an answer is to have, and which a body has ---- */
+
+extern int	accept_choose(HttpText accept, const char *const *types, int count);
+extern bool content_type_is(const Request *request, const char *type);
 
 /* ---- parameters.c ---- */
 
@@ -91,8 +113,8 @@ typedef struct Route
 	const char *name;			/* in metrics */
 } Route;
 
-extern void request_dispatch(Request *request);
-extern bool route_takes_body(const Request *request);
+extern bool request_admit(Request *request);
+extern bool request_wants_body(const Request *request);
 
 /* ---- cors.c ---- */
 
@@ -108,7 +130,12 @@ extern void access_log(const Request *request, int status, size_t bytes);
 extern void metrics_request(const Route *route, int status, int64 microseconds);
 extern void metrics_append(Buffer *out);
 
-/* ---- rest.c, monitor.c, stream_begin.c, page.c: handlers ---- */
+/* ---- export.c: a document sent piece by piece ---- */
+
+extern void download_writable(struct Download *download);
+extern void download_free(struct Download *download);
+
+/* ---- rest.c, ingest.c, export.c, executions.c, monitor.c, stream.c, page.c: handlers ---- */
 
 extern void handle_logs(Request *request);
 extern void handle_summary(Request *request);
@@ -117,6 +144,10 @@ extern void handle_execution(Request *request);
 extern void handle_executions(Request *request);
 extern void handle_workflow_logs(Request *request);
 extern void handle_workflow_summary(Request *request);
+extern void handle_ingest(Request *request);
+extern void handle_export(Request *request);
+extern void handle_start_execution(Request *request);
+extern void handle_change_execution(Request *request);
 extern void handle_health(Request *request);
 extern void handle_ready(Request *request);
 extern void handle_metrics(Request *request);

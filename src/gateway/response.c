@@ -14,6 +14,8 @@
 
 #include <stdarg.h>
 
+#define MAX_DETAIL 1000			/* bytes of a text in a problem document */
+
 /* The words that go with a status. */
 static const char *
 http_reason(int status)
@@ -23,11 +25,12 @@ http_reason(int status)
 		int			status;
 		const char *reason;
 	}			reasons[] = {
-		{200, "OK"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"},
-		{401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+		{200, "OK"}, {201, "Created"}, {204, "No Content"}, {304, "Not Modified"},
+		{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
 		{405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
 		{409, "Conflict"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-		{417, "Expectation Failed"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+		{415, "Unsupported Media Type"}, {417, "Expectation Failed"},
+		{422, "Unprocessable Content"}, {429, "Too Many Requests"},
 		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
 		{501, "Not Implemented"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
 		{505, "HTTP Version Not Supported"},
@@ -105,25 +108,28 @@ respond(Request *request, int status, const char *content_type, const char *body
 	conn_answered(conn);
 }
 
-/* Answer with what is wrong; parameter is the name of a bad one, or NULL. */
-void
-respond_problem(Request *request, int status, const char *parameter, const char *fmt,...)
+/* Append a text as JSON; a long one, which an error may quote, is cut between characters. */
+static void
+append_text(Buffer *body, const char *text)
+{
+	size_t		len = strlen(text);
+
+	if (len > MAX_DETAIL)
+		for (len = MAX_DETAIL; len > 0 && (text[len] & 0xC0) == 0x80;)
+			len--;
+	json_quote(body, text, len);
+}
+
+/* Answer with a problem document; more is what else is in it, or "". */
+static void
+respond_problem_document(Request *request, int status, const char *detail, const char *more)
 {
 	Buffer		body = {0};
-	char		detail[1024];
-	va_list		args;
 
-	va_start(args, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, args);
-	va_end(args);
 	buffer_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
 				  http_reason(status), status);
-	json_quote(&body, detail, strlen(detail));
-	if (parameter)
-	{
-		buffer_string(&body, ",\"parameter\":");
-		json_quote(&body, parameter, strlen(parameter));
-	}
+	append_text(&body, detail);
+	buffer_string(&body, more);
 	if (request->id[0])
 		buffer_printf(&body, ",\"request_id\":\"%s\"", request->id);
 	buffer_string(&body, "}\n");
@@ -131,6 +137,47 @@ respond_problem(Request *request, int status, const char *parameter, const char 
 		request_header(request, "Cache-Control: no-store");
 	respond(request, status, "application/problem+json", body.data, body.len);
 	buffer_free(&body);
+}
+
+/* Answer with what is wrong; parameter is the name of a bad one, or NULL. */
+void
+respond_problem(Request *request, int status, const char *parameter, const char *fmt,...)
+{
+	Buffer		more = {0};
+	char		detail[MAX_DETAIL + 8];
+	va_list		args;
+
+	va_start(args, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, args);
+	va_end(args);
+	if (parameter)
+	{
+		buffer_string(&more, ",\"parameter\":");
+		json_quote(&more, parameter, strlen(parameter));
+	}
+	respond_problem_document(request, status, detail, buffer_text(&more));
+	buffer_free(&more);
+}
+
+/* Answer with what is wrong with a log of a batch; field is NULL if it is the whole of it. */
+void
+respond_bad_log(Request *request, int status, int64 index, const char *field, const char *problem)
+{
+	Buffer		more = {0};
+
+	buffer_printf(&more, ",\"errors\":[{\"index\":%lld,", (long long) index);
+	if (field)
+	{
+		buffer_string(&more, "\"field\":");
+		append_text(&more, field);
+		buffer_char(&more, ',');
+	}
+	buffer_string(&more, "\"detail\":");
+	append_text(&more, problem);
+	buffer_string(&more, "}]");
+	respond_problem_document(request, status, "A log has been refused, and so nothing has been written.",
+							 buffer_text(&more));
+	buffer_free(&more);
 }
 
 /* 401, with what the client can do about it (RFC 6750); why is NULL if there was no token. */
@@ -146,20 +193,54 @@ respond_unauthorized(Request *request, const char *why)
 }
 
 /*
- * Begin a stream of events.  The answer has no length and ends with the
- * connection, which every proxy passes on as it comes; the headers ask those
- * that buffer or compress not to.
+ * Send the head of an answer whose length is not known, and whose body the
+ * caller sends.  It ends with the connection, or if is_chunked with its last
+ * chunk.  The request goes on to be there.  False if the connection is over.
+ */
+static bool
+respond_head(Request *request, const char *content_type, bool is_chunked)
+{
+	Conn	   *conn = request->conn;
+	Buffer		out = {0};
+
+	append_head(&out, request, 200, content_type);
+	if (is_chunked)
+		buffer_string(&out, "Transfer-Encoding: chunked\r\n");
+	if (!is_chunked || conn->close_after || gateway.draining)
+		buffer_string(&out, "Connection: close\r\n");
+	buffer_string(&out, "\r\n");
+	metrics_request(request->route, 200, clock_us() - request->begun);
+	request->sent += out.len;
+	conn_send(conn, out.data, out.len);
+	buffer_free(&out);
+	return !conn->closed;
+}
+
+/*
+ * Begin a stream of events.  The answer ends with the connection, which every
+ * proxy passes on as it comes; the headers ask those that buffer or compress
+ * not to.
  */
 void
 respond_stream_head(Request *request)
 {
-	Buffer		out = {0};
+	request_header(request, "Cache-Control: no-cache, no-transform");
+	request_header(request, "X-Accel-Buffering: no");
+	access_log(request, 200, 0);
+	respond_head(request, "text/event-stream; charset=utf-8", false);
+}
 
-	append_head(&out, request, 200, "text/event-stream; charset=utf-8");
-	buffer_string(&out, "Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n"
-				  "Connection: close\r\n\r\n");
-	metrics_request(request->route, 200, clock_us() - request->begun);
-	access_log(request, 200, out.len);
-	conn_send(request->conn, out.data, out.len);
-	buffer_free(&out);
+/*
+ * Begin a document that is sent piece by piece, in chunks, so that one that is
+ * cut off is known by its missing end.  HTTP/1.0 has none.  The caller says in
+ * the access log how it ended.  False if the connection is over.
+ */
+bool
+respond_document_head(Request *request, const char *content_type)
+{
+	bool		is_chunked = request->http.minor_version > 0;
+
+	if (!is_chunked)
+		request->conn->close_after = true;
+	return respond_head(request, content_type, is_chunked);
 }

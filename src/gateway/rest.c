@@ -55,54 +55,6 @@ static const char executions_sql[] =
 static const char workflow_summary_sql[] =
 "SELECT wflog.workflow_summary($1, since => $2, until => $3, bucket => $4), false";
 
-/* The status that an error of the database is told as. */
-static int
-status_of_state(const char *state)
-{
-	static const struct
-	{
-		const char *state;		/* or its class */
-		int			status;
-	}			known[] = {
-		{"P0002", 404}, {"WF001", 422}, {"WF002", 410}, {"22", 422}, {"42501", 403},
-		{"57014", 504}, {"40001", 503}, {"55P03", 503}, {"53", 503}, {"57P", 503}, {"25006", 503},
-	};
-
-	for (int i = 0; i < lengthof(known); i++)
-		if (strncmp(state, known[i].state, strlen(known[i].state)) == 0)
-			return known[i].status;
-	return 500;
-}
-
-/* Answer a job that has not done what it should. */
-static void
-respond_job_problem(Request *request, const Job *job)
-{
-	int			status = job->outcome == JOB_FAILED ? status_of_state(job_sqlstate(job)) : 503;
-
-	if (status == 503)
-		request_header(request, "Retry-After: %d", job->outcome == JOB_AWAY ? 2 : 1);
-	if (job->outcome == JOB_AWAY)
-		respond_problem(request, status, NULL, "The database cannot be reached.");
-	else if (job->outcome == JOB_TOO_MANY)
-		respond_problem(request, status, NULL, "Too many requests are waiting for the database.");
-	else if (status == 404)
-		respond_problem(request, status, NULL, "There is no such execution or workflow.");
-	else if (status == 422 || status == 410)
-		respond_problem(request, status, NULL, "%s", job_message(job));
-	else if (status == 504)
-		respond_problem(request, status, NULL, "The database took too long.");
-	else if (status == 503)
-		respond_problem(request, status, NULL, "The database is too busy.");
-	else if (status == 403)
-		respond_problem(request, status, NULL, "This is not allowed.");
-	else
-	{
-		complain("request %s failed: %s: %s", request->id, job_sqlstate(job), job_message(job));
-		respond_problem(request, status, NULL, "The database reports an error.");
-	}
-}
-
 /*
  * A validator: of the bytes of the answer, and so of everything that retention
  * or redaction changes.
@@ -206,12 +158,30 @@ add_links(Request *request, const char *body, size_t len)
 	buffer_free(&links);
 }
 
+/* The logs of a page, each a line. */
+static void
+append_lines(Buffer *out, const char *body, size_t len)
+{
+	JsonValue	document = json_document(body, len);
+	JsonValue	logs = json_find(&document, "logs");
+	JsonWalk	walk = json_walk(&logs);
+	JsonValue	log;
+
+	buffer_reserve(out, logs.len);
+	while (json_next_element(&walk, &log))
+	{
+		buffer_append(out, log.text, log.len);
+		buffer_char(out, '\n');
+	}
+}
+
 /* The database has answered: one row, the JSON and whether it is of a finished execution. */
 static void
 rest_done(Job *job)
 {
 	Request    *request = job->owner;
 	PGresult   *result = job->results[0];
+	Buffer		lines = {0};
 	const char *body;
 	size_t		len;
 	const char *opaque;
@@ -226,8 +196,13 @@ rest_done(Job *job)
 	}
 	body = PQgetvalue(result, 0, 0);
 	len = PQgetlength(result, 0, 0);
-	request_header(request, "Vary: Authorization");
 	add_links(request, body, len);
+	if (request->as_lines)
+	{
+		append_lines(&lines, body, len);
+		body = buffer_text(&lines);
+		len = lines.len;
+	}
 	if (PQgetvalue(result, 0, 1)[0] == 't')
 	{
 		make_etag(etag, &opaque, body, len);
@@ -236,12 +211,14 @@ rest_done(Job *job)
 		if (is_matched(http_header(&request->http, "If-None-Match"), opaque))
 		{
 			respond(request, 304, NULL, NULL, 0);
+			buffer_free(&lines);
 			return;
 		}
 	}
 	else
 		request_header(request, "Cache-Control: private, no-cache");
-	respond(request, 200, "application/json", body, len);
+	respond(request, 200, lines.data ? "application/x-ndjson" : "application/json", body, len);
+	buffer_free(&lines);
 }
 
 static Job *
@@ -249,6 +226,7 @@ rest_job(Request *request, int timeout, const char *sql, Statement **statement)
 {
 	Job		   *job = job_make(JOB_REQUEST, request->claims.json, timeout, rest_done, request);
 
+	request_header(request, "Vary: Authorization");
 	request->job = job;
 	*statement = job_statement(job, sql);
 	return job;
@@ -266,10 +244,12 @@ add_filters(Request *request, Statement *statement)
 	}
 }
 
-/* GET …/executions/{id}/logs: S1's LogsResponse */
+/* GET …/executions/{id}/logs: S1's LogsResponse, or its logs as lines of JSON */
 void
 handle_logs(Request *request)
 {
+	static const char *const types[] = {"application/json", "application/x-ndjson"};
+	int			type = accept_choose(http_header(&request->http, "Accept"), types, lengthof(types));
 	int64		limit;
 	int64		offset;
 	bool		from_end;
@@ -286,6 +266,13 @@ handle_logs(Request *request)
 		!parameter_bool(request, "with_total", true, &with_total) ||
 		!parameter_bool(request, "milestones_only", false, &milestones))
 		return;
+	request_header(request, "Vary: Accept");
+	if (type < 0)
+	{
+		respond_problem(request, 406, NULL, "There are application/json and application/x-ndjson.");
+		return;
+	}
+	request->as_lines = type == 1;
 	job = rest_job(request, gateway.options.logs_timeout, logs_sql, &statement);
 	statement_text(statement, request->path.value);
 	statement_number(statement, limit);

@@ -12,10 +12,15 @@ static const Route routes[] = {
 	{"GET", "/page/{file}", ACCESS_OPEN, handle_page_file, "page"},
 	{"GET", "/api/v1/app/executions/recent_logs", ACCESS_TOKEN, handle_recent_logs, "recent_logs"},
 	{"GET", "/api/v1/app/executions/{id}/logs", ACCESS_TOKEN, handle_logs, "logs"},
+	{"POST", "/api/v1/app/executions/{id}/logs", ACCESS_TOKEN, handle_ingest, "ingest"},
+	{"POST", "/api/v1/app/logs", ACCESS_TOKEN, handle_ingest, "ingest"},
+	{"GET", "/api/v1/app/executions/{id}/logs/export", ACCESS_TOKEN, handle_export, "export"},
 	{"GET", "/api/v1/app/executions/{id}/logs/stream", ACCESS_STREAM, handle_stream, "stream"},
 	{"GET", "/api/v1/app/executions/{id}/logs/summary", ACCESS_TOKEN, handle_summary, "summary"},
 	{"GET", "/api/v1/app/executions/{id}", ACCESS_TOKEN, handle_execution, "execution"},
+	{"PATCH", "/api/v1/app/executions/{id}", ACCESS_TOKEN, handle_change_execution, "change_execution"},
 	{"GET", "/api/v1/app/executions", ACCESS_TOKEN, handle_executions, "executions"},
+	{"POST", "/api/v1/app/executions", ACCESS_TOKEN, handle_start_execution, "start_execution"},
 	{"GET", "/api/v1/app/workflows/{id}/logs", ACCESS_TOKEN, handle_workflow_logs, "workflow_logs"},
 	{"GET", "/api/v1/app/workflows/{id}/summary", ACCESS_TOKEN, handle_workflow_summary, "workflow_summary"},
 	{"GET", "/v2/workflows/executions/{id}/logs", ACCESS_TOKEN, handle_logs, "logs"},
@@ -66,30 +71,50 @@ method_is(const Route *route, HttpText method)
 		(http_text_is(method, "HEAD") && strcmp(route->method, "GET") == 0 && route->access != ACCESS_STREAM);
 }
 
-/* The route of a request; NULL if there is none.  *other: one for another method, or NULL. */
+/* The route of a request, and the variable part of its path; NULL if there is none. */
 static const Route *
-find_route(const Request *request, HttpText *part, const Route **other)
+find_route(const Request *request, HttpText *part)
 {
-	*other = NULL;
 	for (int i = 0; i < lengthof(routes); i++)
-		if (path_matches(routes[i].pattern, request->http.path, part))
-		{
-			if (method_is(&routes[i], request->http.method))
-				return &routes[i];
-			*other = &routes[i];
-		}
+		if (path_matches(routes[i].pattern, request->http.path, part) &&
+			method_is(&routes[i], request->http.method))
+			return &routes[i];
 	return NULL;
 }
 
 /* Is there somebody who wants this request's body? */
 bool
-route_takes_body(const Request *request)
+request_wants_body(const Request *request)
 {
 	HttpText	part;
-	const Route *other;
-	const Route *route = find_route(request, &part, &other);
+	const Route *route = find_route(request, &part);
 
-	return route && strcmp(route->method, "POST") == 0;
+	return route && strcmp(route->method, "GET") != 0;
+}
+
+/* Answer a request that has no route: 404, or where other methods have one, 405. */
+static void
+respond_no_route(Request *request)
+{
+	Buffer		allowed = {0};
+	HttpText	part;
+
+	for (int i = 0; i < lengthof(routes); i++)
+		if (path_matches(routes[i].pattern, request->http.path, &part))
+		{
+			buffer_printf(&allowed, "%s%s", allowed.len > 0 ? ", " : "", routes[i].method);
+			if (strcmp(routes[i].method, "GET") == 0 && routes[i].access != ACCESS_STREAM)
+				buffer_string(&allowed, ", HEAD");
+		}
+	if (allowed.len > 0)
+	{
+		request_header(request, "Allow: %s", buffer_text(&allowed));
+		respond_problem(request, 405, NULL, "What there is at this address takes other methods: %s.",
+						buffer_text(&allowed));
+	}
+	else
+		respond_problem(request, 404, NULL, "There is nothing at this address.");
+	buffer_free(&allowed);
 }
 
 /* The token that came with a request; its length is 0 if there is none. */
@@ -115,28 +140,24 @@ token_of(const Request *request)
 	return (HttpText) {NULL, 0};
 }
 
-/* Handle a request that has been received in full. */
-void
-request_dispatch(Request *request)
+/*
+ * Find out who handles a request whose head is there, and who asks.  False: it
+ * cannot be, and has been answered.
+ */
+bool
+request_admit(Request *request)
 {
 	HttpText	part;
 	HttpText	token;
-	const Route *other;
 	const char *why;
 
-	request->route = find_route(request, &part, &other);
+	request->route = find_route(request, &part);
 	if (cors_handle(request))
-		return;
+		return false;
 	if (request->route == NULL)
 	{
-		if (other)
-		{
-			request_header(request, other->access == ACCESS_STREAM ? "Allow: GET" : "Allow: GET, HEAD");
-			respond_problem(request, 405, NULL, "This can only be read.");
-		}
-		else
-			respond_problem(request, 404, NULL, "There is nothing at this address.");
-		return;
+		respond_no_route(request);
+		return false;
 	}
 	if (part.len > 0)
 	{
@@ -146,7 +167,7 @@ request_dispatch(Request *request)
 		{
 			buffer_free(&decoded);
 			respond_problem(request, 400, NULL, "The path is not well-formed.");
-			return;
+			return false;
 		}
 		request->path.value = buffer_text(&decoded);
 	}
@@ -154,7 +175,7 @@ request_dispatch(Request *request)
 	{
 		respond_problem(request, 400, NULL, "The query is not well-formed, or has more than %d parameters.",
 						MAX_PARAMETERS);
-		return;
+		return false;
 	}
 	if (request->route->access != ACCESS_OPEN)
 	{
@@ -162,14 +183,15 @@ request_dispatch(Request *request)
 		if (token.len == 0)
 		{
 			respond_unauthorized(request, NULL);
-			return;
+			return false;
 		}
 		why = jwt_verify(token.at, token.len, &request->claims);
 		if (why)
 		{
 			respond_unauthorized(request, why);
-			return;
+			return false;
 		}
 	}
-	request->route->handle(request);
+	request->is_admitted = true;
+	return true;
 }
