@@ -93,12 +93,17 @@ END
 # What building and testing on a major version takes.
 need_postgres()
 {
-	local service=()
-	# The command is tested with a pooler, too; but installing it would start a
-	# service and have it started at each boot, where there is somebody to do that.
+	local service=() more=()
+	# The command is tested with a pooler, too, and the gateway behind nginx; but
+	# installing them would start a service and have it started at each boot, where
+	# there is somebody to do that.
 	[ -d /run/systemd/system ] || service=(pgbouncer)
+	if [ "$1" = 15 ]; then
+		more=(curl)
+		[ -d /run/systemd/system ] || service+=(nginx)
+	fi
 	need_packages make gcc libc6-dev clang perl patch libipc-run-perl libdbd-pg-perl "postgresql-$1" \
 		"postgresql-server-dev-$1" "postgresql-$1-pgtap" libpq-dev libjansson-dev \
-		pkgconf libevent-dev libcjose-dev openssl \
-		libio-pty-perl "${service[@]+"${service[@]}"}"
+		pkgconf libevent-dev libcjose-dev libssl-dev openssl \
+		libio-pty-perl "${more[@]+"${more[@]}"}" "${service[@]+"${service[@]}"}"
 }

@@ -77,7 +77,7 @@ main(int argc, char **argv)
 		}
 #ifndef WFLOG_SERVE
 	if (strcmp(name, "serve") == 0)
-		fail(EXIT_FAILED, "Install libevent, cjose and jansson with their headers, then make clean and build wflog again.",
+		fail(EXIT_FAILED, "Install libevent, cjose, jansson and OpenSSL with their headers, then make clean and build wflog again.",
 			 "this wflog was built without \"serve\"");
 #endif
 	usage_error("there is no subcommand \"%s\"", name);

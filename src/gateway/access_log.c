@@ -49,6 +49,8 @@ access_log(const Request *request, int status, size_t bytes)
 	static Buffer line;
 	static bool failing = false;
 	int64		took = clock_us() - request->begun;
+	const Conn *conn = request->conn;
+	char		address[ADDRESS_TEXT_SIZE];
 
 	if (log_fd < 0)
 		return;
@@ -58,7 +60,10 @@ access_log(const Request *request, int status, size_t bytes)
 	buffer_printf(&line, "\",\"request_id\":\"%s\"", request->id);
 	if (request->trace_id[0])
 		buffer_printf(&line, ",\"trace_id\":\"%s\"", request->trace_id);
-	buffer_printf(&line, ",\"client\":\"%s\",\"method\":", request->conn->peer);
+	buffer_printf(&line, ",\"client\":\"%s\"", address_text(&request->client, address));
+	if (memcmp(&request->client, &conn->peer, sizeof(Address)) != 0)
+		buffer_printf(&line, ",\"proxy\":\"%s\"", address_text(&conn->peer, address));
+	buffer_string(&line, ",\"method\":");
 	json_quote(&line, request->http.method.at, request->http.method.len);
 	buffer_string(&line, ",\"path\":");
 	json_quote(&line, request->http.path.at, request->http.path.len);

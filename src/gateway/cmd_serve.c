@@ -3,8 +3,8 @@
  * cmd_serve.c
  *	  wflog serve: the gateway's start and end.
  *
- * SIGHUP reads the keys anew and opens the access log anew.  SIGTERM and
- * SIGINT end it: no new connections, requests under way are answered, streams
+ * SIGHUP reads keys and certificate anew and opens the access log anew.  SIGTERM
+ * and SIGINT end it: no new connections, requests under way are answered, streams
  * are told to come back elsewhere; a second signal, or the drain timeout, ends
  * it at once.
  *
@@ -12,6 +12,7 @@
  */
 #include "gateway.h"
 
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -22,6 +23,7 @@
 #include "request.h"
 #include "server.h"
 #include "stream.h"
+#include "tls.h"
 
 Gateway		gateway;
 
@@ -31,7 +33,8 @@ static int64 drain_until;
 enum
 {
 	OPTION_LISTEN = 1000, OPTION_SECRET, OPTION_JWKS, OPTION_AUDIENCE, OPTION_ISSUER, OPTION_ACCESS_LOG,
-	OPTION_CORS_ORIGIN,
+	OPTION_CORS_ORIGIN, OPTION_TLS_CERT, OPTION_TLS_KEY, OPTION_TLS_MIN_VERSION, OPTION_HSTS,
+	OPTION_TRUSTED_PROXY, OPTION_FORWARDED_HEADER,
 	OPTION_POOL, OPTION_CONNECT_TIMEOUT, OPTION_QUERY_TIMEOUT, OPTION_LOGS_TIMEOUT, OPTION_HEAD_TIMEOUT,
 	OPTION_BODY_TIMEOUT, OPTION_IDLE_TIMEOUT, OPTION_WRITE_TIMEOUT, OPTION_DRAIN_TIMEOUT, OPTION_HEARTBEAT,
 	OPTION_MAX_CONNECTIONS, OPTION_MAX_PER_ADDRESS, OPTION_MAX_BODY, OPTION_STREAM_BUFFER
@@ -42,7 +45,11 @@ static const char serve_help[] =
 "\n"
 "Usage: wflog serve [OPTION]...\n"
 "\n"
-"  --listen=ADDRESS:PORT    where to listen (127.0.0.1:8000)\n"
+"  --listen=ADDRESS:PORT    where to listen (127.0.0.1:8000); or unix:PATH\n"
+"  --tls-cert-file=FILE, --tls-key-file=FILE     speak HTTPS\n"
+"  --tls-min-version=1.2|1.3 (1.2), --hsts-max-age=S     of HTTPS\n"
+"  --trusted-proxy=ADDRESS[/BITS]     believe X-Forwarded-For of it; repeatable\n"
+"  --forwarded-header=NAME  or believe Forwarded instead\n"
 "  --access-log=FILE        a line of JSON for each request; \"-\" is stdout\n"
 "  --cors-origin=ORIGIN     whose pages may read answers; \"*\": any; repeatable\n"
 "  --jwt-secret-file=FILE   verify tokens by a secret (HS256), 32 bytes at least\n"
@@ -67,6 +74,12 @@ static const struct option long_options[] = {
 	{"issuer", required_argument, NULL, OPTION_ISSUER},
 	{"access-log", required_argument, NULL, OPTION_ACCESS_LOG},
 	{"cors-origin", required_argument, NULL, OPTION_CORS_ORIGIN},
+	{"tls-cert-file", required_argument, NULL, OPTION_TLS_CERT},
+	{"tls-key-file", required_argument, NULL, OPTION_TLS_KEY},
+	{"tls-min-version", required_argument, NULL, OPTION_TLS_MIN_VERSION},
+	{"hsts-max-age", required_argument, NULL, OPTION_HSTS},
+	{"trusted-proxy", required_argument, NULL, OPTION_TRUSTED_PROXY},
+	{"forwarded-header", required_argument, NULL, OPTION_FORWARDED_HEADER},
 	{"pool", required_argument, NULL, OPTION_POOL},
 	{"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT},
 	{"query-timeout", required_argument, NULL, OPTION_QUERY_TIMEOUT},
@@ -87,6 +100,8 @@ static const struct option long_options[] = {
 
 static const GatewayOptions defaults = {
 	.listen = "127.0.0.1:8000",
+	.tls_min_version = TLS1_2_VERSION,
+	.hsts_max_age = -1,
 	.pool_size = 10,
 	.connect_timeout = 5000,
 	.query_timeout = 60000,
@@ -138,6 +153,28 @@ take_option(GatewayOptions *options, int c, char *argument)
 			if (options->cors_origin_count == MAX_CORS_ORIGINS)
 				usage_error("--cors-origin can be given %d times", MAX_CORS_ORIGINS);
 			options->cors_origins[options->cors_origin_count++] = argument;
+			break;
+		case OPTION_TLS_CERT:
+			options->tls_cert_file = argument;
+			break;
+		case OPTION_TLS_KEY:
+			options->tls_key_file = argument;
+			break;
+		case OPTION_TLS_MIN_VERSION:
+			if (strcmp(argument, "1.2") != 0 && strcmp(argument, "1.3") != 0)
+				usage_error("--tls-min-version must be 1.2 or 1.3, not \"%s\"", argument);
+			options->tls_min_version = argument[2] == '2' ? TLS1_2_VERSION : TLS1_3_VERSION;
+			break;
+		case OPTION_HSTS:
+			options->hsts_max_age = number_option("--hsts-max-age", argument, 0, INT_MAX);
+			break;
+		case OPTION_TRUSTED_PROXY:
+			trusted_proxy_add(argument);
+			break;
+		case OPTION_FORWARDED_HEADER:
+			options->forwarded_by_rfc = pg_strcasecmp(argument, "Forwarded") == 0;
+			if (!options->forwarded_by_rfc && pg_strcasecmp(argument, "X-Forwarded-For") != 0)
+				usage_error("--forwarded-header must be X-Forwarded-For or Forwarded, not \"%s\"", argument);
 			break;
 		case OPTION_POOL:
 			options->pool_size = number_option("--pool", argument, 1, 1000);
@@ -192,11 +229,17 @@ take_option(GatewayOptions *options, int c, char *argument)
 static void
 on_hangup(evutil_socket_t signo, short what, void *arg)
 {
+	service_notify("RELOADING=1");
 	access_log_open();
 	if (keys_load())
 		say("the keys have been read anew");
 	else
 		warn("the keys stay as they were");
+	if (!tls_load())
+		warn("the certificate stays what it was");
+	else if (tls_is_on())
+		say("the certificate has been read anew");
+	service_notify("READY=1");
 }
 
 static void
@@ -213,6 +256,7 @@ gateway_drain(void)
 	struct timeval often = {0, 20000};
 
 	gateway.draining = true;
+	service_notify("STOPPING=1");
 	drain_until = clock_ms() + gateway.options.drain_timeout;
 	server_end();
 	conn_drain_all();
@@ -290,7 +334,9 @@ run_serve(int argc, char **argv)
 		usage_error("there is nothing to be done with \"%s\"", argv[optind]);
 	if (gateway.options.jwt_secret_file == NULL && gateway.options.jwks_file == NULL)
 		usage_error("there is no key to verify tokens with: give --jwt-secret-file or --jwks-file");
-	if (!keys_load())
+	if ((gateway.options.tls_cert_file == NULL) != (gateway.options.tls_key_file == NULL))
+		usage_error("--tls-cert-file and --tls-key-file need one another");
+	if (!keys_load() || !tls_load())
 		return EXIT_FAILED;
 	check_database(&connect_options);
 
@@ -312,6 +358,7 @@ run_serve(int argc, char **argv)
 	listener_begin();
 	streams_begin();
 	server_begin();
+	service_notify("READY=1");
 	event_base_dispatch(gateway.base);
 	listener_end();
 	pool_end();

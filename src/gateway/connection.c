@@ -12,18 +12,21 @@
  * A connection without anything to send or to be read has no buffers, so an
  * idle stream takes little memory.
  *
+ * How bytes get over the socket, as they are or by TLS, is in transport.c.
+ *
  *-------------------------------------------------------------------------
  */
 #include "connection.h"
 
-#include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "request.h"
 #include "stream.h"
+#include "tls.h"
 
+/* As much as a record of TLS may have, so that none is left in part. */
 #define READ_SIZE 16384
 
 /* Received and not dealt with; as many bytes as a head may have, and the next read. */
@@ -46,6 +49,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void conn_progress(Conn *conn);
+static void receive(Conn *conn);
 
 static void
 reap(evutil_socket_t fd, short what, void *arg)
@@ -63,19 +67,22 @@ reap(evutil_socket_t fd, short what, void *arg)
 void
 conn_begin(int fd, const struct sockaddr *peer)
 {
-	struct AddressCount *address = NULL;
+	struct AddressCount *counted = NULL;
+	Address		address = address_of(peer);
+	bool		from_proxy = proxy_is_trusted(&address);
 	Conn	   *conn;
 	int			on = 1;
 	int			size = SEND_BUFFER;
 
 	if (conn_count >= gateway.options.max_connections ||
-		(address = address_enter(peer, gateway.options.max_per_address)) == NULL)
+		(!from_proxy && (counted = address_enter(&address, gateway.options.max_per_address)) == NULL))
 	{
 		static const char refusal[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
 			"Content-Length: 0\r\nConnection: close\r\n\r\n";
 
 		gateway.counters.connections_refused++;
-		(void) send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (!tls_is_on())
+			(void) send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		close(fd);
 		return;
 	}
@@ -87,11 +94,9 @@ conn_begin(int fd, const struct sockaddr *peer)
 	conn = xmalloc(sizeof(Conn));
 	memset(conn, 0, sizeof(Conn));
 	conn->fd = fd;
-	conn->address = address;
-	if (peer->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *) peer)->sin6_addr, conn->peer, sizeof(conn->peer));
-	else
-		inet_ntop(AF_INET, &((const struct sockaddr_in *) peer)->sin_addr, conn->peer, sizeof(conn->peer));
+	conn->peer = address;
+	conn->counted = counted;
+	conn->from_proxy = from_proxy;
 	conn->next = all_conns;
 	if (all_conns)
 		all_conns->prev = conn;
@@ -101,9 +106,11 @@ conn_begin(int fd, const struct sockaddr *peer)
 	event_assign(&conn->write_event, gateway.base, fd, EV_WRITE | EV_PERSIST, on_writable, conn);
 	evtimer_assign(&conn->timer, gateway.base, on_timer, conn);
 	event_add(&conn->read_event, NULL);
-	conn->state = CONN_IDLE;
+	conn->state = tls_is_on() ? CONN_HANDSHAKE : CONN_IDLE;
 	/* who connects and says nothing has no longer than who is slow to say it */
 	conn_set_deadline(conn, gateway.options.head_timeout);
+	if (conn->state == CONN_HANDSHAKE && !transport_begin_tls(conn))
+		conn_close(conn);
 }
 
 /*
@@ -125,8 +132,9 @@ conn_close(Conn *conn)
 	if (conn->request)
 		request_abandoned(conn->request);
 	conn->request = NULL;
+	transport_end(conn);
 	close(conn->fd);
-	address_leave(conn->address);
+	address_leave(&conn->counted);
 	if (conn->next)
 		conn->next->prev = conn->prev;
 	if (conn->prev)
@@ -185,25 +193,36 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* ---- output ---- */
 
+/* Have the loop tell when more can be sent. */
+static void
+await_output(Conn *conn)
+{
+	if (!conn->send_waits)
+		event_add(&conn->write_event, NULL);
+	else
+	{
+		conn->read_paused = false;
+		event_add(&conn->read_event, NULL);
+	}
+}
+
 /* Send what is waiting.  False if the connection is over; it is then closed. */
 static bool
 flush(Conn *conn)
 {
 	while (conn_pending(conn) > 0)
 	{
-		ssize_t		sent = send(conn->fd, conn->out.data + conn->out_at, conn_pending(conn), MSG_NOSIGNAL);
+		ssize_t		sent = transport_send(conn, conn->out.data + conn->out_at, conn_pending(conn));
 
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (sent == TRANSPORT_LATER)
 		{
-			event_add(&conn->write_event, NULL);
+			await_output(conn);
 			/* what a client does not take, though we have just sent some, it has until then to take */
 			if (!evtimer_pending(&conn->timer, NULL) || conn->state >= CONN_HANDLING)
 				conn_set_deadline(conn, gateway.options.write_timeout);
 			return true;
 		}
-		if (sent <= 0)
+		if (sent == TRANSPORT_OVER)
 		{
 			conn_close(conn);
 			return false;
@@ -212,7 +231,8 @@ flush(Conn *conn)
 	}
 	conn->out_at = 0;
 	buffer_free(&conn->out);
-	event_del(&conn->write_event);
+	if (!conn->receive_waits)
+		event_del(&conn->write_event);
 	return true;
 }
 
@@ -220,6 +240,8 @@ flush(Conn *conn)
 bool
 conn_send(Conn *conn, const char *bytes, size_t len)
 {
+	ssize_t		sent;
+
 	if (conn->closed)
 		return false;
 	if (conn_pending(conn) > 0)
@@ -228,25 +250,18 @@ conn_send(Conn *conn, const char *bytes, size_t len)
 		return true;
 	}
 	/* most often the socket takes it all, and nothing need be copied */
-	for (;;)
+	sent = transport_send(conn, bytes, len);
+	if (sent == TRANSPORT_OVER)
 	{
-		ssize_t		sent = send(conn->fd, bytes, len, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-		{
-			conn_close(conn);
-			return false;
-		}
-		if (sent < 0)
-			sent = 0;
-		if (sent == len)
-			return true;
-		buffer_append(&conn->out, bytes + sent, len - sent);
-		break;
+		conn_close(conn);
+		return false;
 	}
-	event_add(&conn->write_event, NULL);
+	if (sent == len)
+		return true;
+	if (sent == TRANSPORT_LATER)
+		sent = 0;
+	buffer_append(&conn->out, bytes + sent, len - sent);
+	await_output(conn);
 	conn_set_deadline(conn, gateway.options.write_timeout);
 	return true;
 }
@@ -270,8 +285,13 @@ output_sent(Conn *conn)
 			 * Closing while something unread is in the socket would reset the
 			 * connection, and the client might lose the answer.
 			 */
-			(void) shutdown(conn->fd, SHUT_WR);
-			conn_set_deadline(conn, LINGER_MS);
+			if (transport_finish(conn))
+				conn_set_deadline(conn, LINGER_MS);
+			else
+			{
+				event_add(&conn->write_event, NULL);
+				conn_set_deadline(conn, gateway.options.write_timeout);
+			}
 			break;
 		default:
 			if (conn->state == CONN_IDLE)
@@ -285,6 +305,17 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	Conn	   *conn = arg;
 
+	if (conn->state == CONN_HANDSHAKE)
+	{
+		transport_handshake(conn);
+		return;
+	}
+	if (conn->receive_waits)
+	{
+		receive(conn);
+		if (conn->closed)
+			return;
+	}
 	if (!flush(conn))
 		return;
 	if (conn_pending(conn) > 0)
@@ -328,6 +359,8 @@ conn_answered(Conn *conn)
 	if (conn->closed)
 		return;
 	conn->request = NULL;
+	if (conn->from_proxy)
+		address_leave(&conn->counted);
 	if (conn->close_after || gateway.draining)
 	{
 		conn_end_after_output(conn);
@@ -423,16 +456,16 @@ conn_progress(Conn *conn)
 	conn->in_progress = false;
 }
 
+/* Take what the client has sent. */
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+receive(Conn *conn)
 {
-	Conn	   *conn = arg;
 	static char bytes[READ_SIZE];
-	ssize_t		got = recv(fd, bytes, sizeof(bytes), 0);
+	ssize_t		got = transport_receive(conn, bytes, sizeof(bytes));
 
-	if (got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
+	if (got == TRANSPORT_LATER)
 		return;
-	if (got <= 0)
+	if (got == TRANSPORT_OVER)
 	{
 		/* Whoever closes its half and still wants an answer is not to be told from who has left. */
 		conn_close(conn);
@@ -442,6 +475,21 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	buffer_append(&conn->in, bytes, got);
 	conn_progress(conn);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	Conn	   *conn = arg;
+
+	if (conn->state == CONN_HANDSHAKE)
+	{
+		transport_handshake(conn);
+		return;
+	}
+	if (conn->send_waits && !flush(conn))
+		return;
+	receive(conn);
 }
 
 /* The gateway ends: streams are told to come back, idle connections are closed. */
@@ -455,7 +503,7 @@ conn_drain_all(void)
 		next = conn->next;
 		if (conn->stream)
 			stream_drain(conn->stream);
-		else if (conn->state == CONN_IDLE && conn_pending(conn) == 0)
+		else if (conn->state <= CONN_IDLE && conn_pending(conn) == 0)
 			conn_close(conn);
 	}
 }

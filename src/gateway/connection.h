@@ -16,9 +16,21 @@
 struct Request;
 struct Stream;
 struct AddressCount;
+struct ssl_st;
+struct sockaddr;
+
+/* Where a client is. */
+typedef struct Address
+{
+	unsigned char family;		/* 4 or 6; 0: this machine, by a Unix-domain socket */
+	unsigned char bytes[16];	/* of IPv4 the first four; the rest is zero */
+} Address;
+
+#define ADDRESS_TEXT_SIZE INET6_ADDRSTRLEN
 
 typedef enum ConnState
 {
+	CONN_HANDSHAKE,				/* of TLS; nothing else has begun */
 	CONN_IDLE,					/* between requests; nothing of the next one is there */
 	CONN_HEAD,					/* in the head of a request */
 	CONN_BODY,
@@ -37,11 +49,19 @@ typedef struct Conn
 	bool		in_progress;	/* in conn_progress(), further up on the stack */
 	bool		closed;
 	bool		read_paused;
+	bool		from_proxy;		/* a trusted one, who says where requests are from */
+	/* of TLS; see transport.c */
+	bool		tls_begun;
+	bool		tls_broken;		/* nothing more can be said */
+	bool		send_waits;		/* for something to read */
+	bool		receive_waits;	/* to write */
+	bool		finish_waits;	/* to write */
+	struct ssl_st *tls;			/* NULL: plain */
 	struct event read_event;
 	struct event write_event;
 	struct event timer;
-	struct AddressCount *address;
-	char		peer[INET6_ADDRSTRLEN];
+	Address		peer;
+	struct AddressCount *counted;	/* for an address; NULL: a proxy's, while it asks for nobody */
 	Buffer		in;
 	size_t		in_at;			/* what is before has been dealt with */
 	Buffer		out;
@@ -69,9 +89,30 @@ conn_pending(const Conn *conn)
 	return conn->out.len - conn->out_at;
 }
 
-/* ---- addresses.c: how many connections each address has ---- */
+/* ---- transport.c: a socket, plain or with TLS ---- */
 
-extern struct AddressCount *address_enter(const struct sockaddr *peer, int max);
-extern void address_leave(struct AddressCount *address);
+/* What these return instead of a number of bytes. */
+#define TRANSPORT_LATER (-1)	/* not now; the loop will tell when */
+#define TRANSPORT_OVER (-2)		/* closed, or broken */
+
+extern bool transport_begin_tls(Conn *conn);
+extern void transport_handshake(Conn *conn);
+extern ssize_t transport_send(Conn *conn, const char *bytes, size_t len);
+extern ssize_t transport_receive(Conn *conn, char *bytes, size_t size);
+extern bool transport_finish(Conn *conn);
+extern void transport_end(Conn *conn);
+
+/* ---- addresses.c: addresses, and how many connections each has ---- */
+
+extern Address address_of(const struct sockaddr *peer);
+extern bool address_parse(HttpText text, Address *address);
+extern const char *address_text(const Address *address, char *out);
+extern struct AddressCount *address_enter(const Address *client, int max);
+extern void address_leave(struct AddressCount **counted);
+
+/* ---- forwarded.c: what proxies say ---- */
+
+extern void trusted_proxy_add(const char *text);
+extern bool proxy_is_trusted(const Address *address);
 
 #endif							/* WFLOG_CONNECTION_H */

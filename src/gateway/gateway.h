@@ -7,7 +7,7 @@
  * block but the start.  The way of a request:
  *
  *	  server.c      accepts connections
- *	  connection.c  reads bytes and writes them, keeps deadlines
+ *	  connection.c  reads bytes and writes them (transport.c), keeps deadlines
  *	  request.c     makes requests of them (http_parser.c), and answers
  *	  router.c      finds who handles a request; asks jwt.c who is asking
  *	  rest.c        asks the database (pool.c), answers with what it says
@@ -28,7 +28,12 @@
 /* How the gateway was started.  Times are in milliseconds. */
 typedef struct GatewayOptions
 {
-	const char *listen;			/* address:port */
+	const char *listen;			/* address:port, or unix:path */
+	const char *tls_cert_file;	/* NULL: no TLS */
+	const char *tls_key_file;
+	int			tls_min_version;	/* of OpenSSL */
+	int			hsts_max_age;	/* seconds; -1: browsers are not told */
+	bool		forwarded_by_rfc;	/* proxies write Forwarded, not X-Forwarded-For */
 	const char *jwt_secret_file;
 	const char *jwks_file;
 	const char *audience;		/* NULL: any */
@@ -58,6 +63,7 @@ typedef struct GatewayCounters
 	uint64		connections_accepted;
 	uint64		connections_refused;
 	uint64		accept_pauses;
+	uint64		tls_failures;	/* handshakes */
 	uint64		requests_refused;	/* by the parser or a limit */
 	uint64		events_sent;
 	uint64		stream_laps;	/* streams that had to go back to the table */
@@ -85,6 +91,10 @@ extern int64 wall_us(void);		/* microseconds since 1970 */
 extern void append_timestamp(Buffer *out, int64 wall);
 extern struct timeval timeval_of(int64 milliseconds);
 extern int64 with_jitter(int64 milliseconds);
+
+/* ---- service.c ---- */
+
+extern void service_notify(const char *state);
 
 /* ---- serve.c ---- */
 

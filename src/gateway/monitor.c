@@ -9,6 +9,7 @@
 
 #include "pool.h"
 #include "stream.h"
+#include "tls.h"
 
 /* GET /health: the process lives, and answers. */
 void
@@ -75,6 +76,11 @@ handle_metrics(Request *request)
 	append_figure(&out, "counter", "connections_accepted_total", "Connections accepted.", counters->connections_accepted);
 	append_figure(&out, "counter", "connections_refused_total", "Connections refused because of a limit.", counters->connections_refused);
 	append_figure(&out, "counter", "accept_pauses_total", "Times the listener paused because there was no file descriptor.", counters->accept_pauses);
+	if (tls_is_on())
+	{
+		append_figure(&out, "counter", "tls_failures_total", "Connections whose TLS handshake failed.", counters->tls_failures);
+		append_figure(&out, "gauge", "tls_certificate_expires_seconds", "When the certificate expires, since 1970.", tls_expires());
+	}
 	append_figure(&out, "counter", "requests_refused_total", "Requests that could not be read.", counters->requests_refused);
 	append_figure(&out, "gauge", "streams", "Streams open.", stream_count);
 	append_figure(&out, "gauge", "executions_followed", "Executions that streams follow.", hub_topics());

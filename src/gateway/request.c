@@ -66,6 +66,8 @@ make_request(Conn *conn)
 	/* not the headers, which are counted */
 	memset(request, 0, sizeof(Request));
 	request->conn = conn;
+	request->client = conn->peer;
+	request->is_https = conn->tls != NULL;
 	request->begun = clock_us();
 	conn->request = request;
 	return request;
@@ -173,6 +175,18 @@ request_read_head(Conn *conn)
 	conn->in_at += head_len;
 	conn->close_after = !request->http.keep_alive;
 	take_ids(request);
+	if (conn->from_proxy)
+	{
+		forwarded_take(request);
+		conn->counted = address_enter(&request->client, gateway.options.max_per_address);
+		if (conn->counted == NULL)
+		{
+			gateway.counters.connections_refused++;
+			request_header(request, "Retry-After: 5");
+			request_refuse(conn, 503, "There are too many connections from this address.");
+			return false;
+		}
+	}
 
 	if (request->http.body == HTTP_BODY_NONE ||
 		(request->http.body == HTTP_BODY_LENGTH && request->http.content_length == 0))

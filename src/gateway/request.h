@@ -42,6 +42,8 @@ typedef struct Request
 	Parameter	parameters[MAX_PARAMETERS];
 	Claims		claims;			/* who asks; verified */
 	bool		as_lines;		/* a page's logs as lines of JSON, not as a document */
+	Address		client;			/* where it comes from, whoever has passed it on */
+	bool		is_https;		/* so it has left the client */
 	struct Job *job;			/* the database is being asked */
 	struct Download *download;	/* the answer is sent piece by piece */
 	size_t		sent;			/* of such an answer, bytes */
@@ -115,6 +117,10 @@ typedef struct Route
 
 extern bool request_admit(Request *request);
 extern bool request_wants_body(const Request *request);
+
+/* ---- forwarded.c ---- */
+
+extern void forwarded_take(Request *request);
 
 /* ---- cors.c ---- */
 

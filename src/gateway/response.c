@@ -77,6 +77,8 @@ append_head(Buffer *out, Request *request, int status, const char *content_type)
 	if (request->trace_id[0])
 		buffer_printf(out, "X-Trace-ID: %s\r\n", request->trace_id);
 	buffer_string(out, "X-Content-Type-Options: nosniff\r\n");
+	if (gateway.options.hsts_max_age >= 0 && request->is_https)
+		buffer_printf(out, "Strict-Transport-Security: max-age=%d\r\n", gateway.options.hsts_max_age);
 	buffer_append(out, request->headers.data, request->headers.len);
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * server.c
- *	  The socket that clients connect to.
+ *	  The socket that clients connect to: of an address, or a Unix-domain socket.
  *
  * When file descriptors have run out, accept() fails and the socket stays
  * readable: so it is left alone for a while, or the loop would do nothing else.
@@ -12,14 +12,24 @@
 
 #include <event2/listener.h>
 #include <netdb.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "connection.h"
+#include "tls.h"
 
 #define PAUSE_MS 100
 #define BACKLOG 1024
 
+#define LISTEN_FLAGS (LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE)
+
+/* The socket of "unix:PATH" may be used by who owns it and by its group. */
+#define UNIX_UMASK 0117
+
 static struct evconnlistener *listener = NULL;
 static struct event pause_timer;
+static const char *socket_path = NULL;	/* to be removed at the end */
 
 static void
 on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *peer, int len, void *arg)
@@ -46,17 +56,24 @@ on_accept_error(struct evconnlistener *l, void *arg)
 	event_add(&pause_timer, &pause);
 }
 
+static void
+could_not_listen(int error)
+{
+	fail(EXIT_FAILED, error == EADDRINUSE ? "Does another wflog serve run? --listen takes another port." : NULL,
+		 "could not listen on %s: %s", gateway.options.listen, strerror(error));
+}
+
 /* Take "address:port" apart, "[::1]:8000" too. */
 static void
 split_address(const char *text, char *host, size_t size, const char **port)
 {
 	const char *colon = strrchr(text, ':');
-	size_t		len;
+	size_t		len = colon ? colon - text : 0;
+	bool		bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
 
-	if (colon == NULL || colon[1] == '\0')
-		usage_error("--listen must be ADDRESS:PORT, not \"%s\"", text);
-	len = colon - text;
-	if (len >= 2 && text[0] == '[' && text[len - 1] == ']')
+	if (colon == NULL || colon[1] == '\0' || (!bracketed && memchr(text, ':', len)))
+		usage_error("--listen must be ADDRESS:PORT, of IPv6 [ADDRESS]:PORT, or unix:PATH, not \"%s\"", text);
+	if (bracketed)
 	{
 		text++;
 		len -= 2;
@@ -68,9 +85,9 @@ split_address(const char *text, char *host, size_t size, const char **port)
 	*port = colon + 1;
 }
 
-/* Begin to listen, and say where: the port may have been 0. */
-void
-server_begin(void)
+/* Listen on an address, and say where: the port may have been 0. */
+static void
+listen_to_address(void)
 {
 	struct addrinfo hints = {.ai_flags = AI_PASSIVE,.ai_socktype = SOCK_STREAM};
 	struct addrinfo *addresses;
@@ -85,21 +102,64 @@ server_begin(void)
 	error = getaddrinfo(host[0] ? host : NULL, port, &hints, &addresses);
 	if (error != 0)
 		fail(EXIT_FAILED, NULL, "could not understand the address \"%s\": %s", gateway.options.listen, gai_strerror(error));
-	evtimer_assign(&pause_timer, gateway.base, on_pause_over, NULL);
 	for (struct addrinfo *at = addresses; at && listener == NULL; at = at->ai_next)
-		listener = evconnlistener_new_bind(gateway.base, on_accept, NULL,
-										   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
-										   BACKLOG, at->ai_addr, at->ai_addrlen);
+		listener = evconnlistener_new_bind(gateway.base, on_accept, NULL, LISTEN_FLAGS, BACKLOG, at->ai_addr, at->ai_addrlen);
 	error = errno;
 	freeaddrinfo(addresses);
 	if (listener == NULL)
-		fail(EXIT_FAILED, error == EADDRINUSE ? "Does another wflog serve run? --listen takes another port." : NULL,
-			 "could not listen on %s: %s", gateway.options.listen, strerror(error));
-	evconnlistener_set_error_cb(listener, on_accept_error);
+		could_not_listen(error);
 	if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *) &bound, &bound_len) == 0 &&
 		getnameinfo((struct sockaddr *) &bound, bound_len, host, sizeof(host), service, sizeof(service),
 					NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		say(strchr(host, ':') ? "listening on http://[%s]:%s" : "listening on http://%s:%s", host, service);
+		say(strchr(host, ':') ? "listening on %s://[%s]:%s" : "listening on %s://%s:%s",
+			tls_is_on() ? "https" : "http", host, service);
+}
+
+/*
+ * Listen on a Unix-domain socket.  One that nobody listens on any more, because
+ * whoever did was killed, is in the way and removed.
+ */
+static void
+listen_to_path(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat status;
+	mode_t		previous;
+	int			error;
+
+	if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path))
+		usage_error("the path in --listen must have 1 to %zu bytes", sizeof(address.sun_path) - 1);
+	strcpy(address.sun_path, path);
+	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+	{
+		int			fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof(address)) != 0 && errno == ECONNREFUSED)
+			(void) unlink(path);
+		if (fd >= 0)
+			close(fd);
+	}
+	previous = umask(UNIX_UMASK);
+	listener = evconnlistener_new_bind(gateway.base, on_accept, NULL, LISTEN_FLAGS, BACKLOG,
+									   (struct sockaddr *) &address, sizeof(address));
+	error = errno;
+	umask(previous);
+	if (listener == NULL)
+		could_not_listen(error);
+	socket_path = path;
+	say("listening on %s", gateway.options.listen);
+}
+
+/* Begin to listen. */
+void
+server_begin(void)
+{
+	evtimer_assign(&pause_timer, gateway.base, on_pause_over, NULL);
+	if (strncmp(gateway.options.listen, "unix:", 5) == 0)
+		listen_to_path(gateway.options.listen + 5);
+	else
+		listen_to_address();
+	evconnlistener_set_error_cb(listener, on_accept_error);
 }
 
 /* Take no more connections. */
@@ -109,5 +169,8 @@ server_end(void)
 	if (listener)
 		evconnlistener_free(listener);
 	listener = NULL;
+	if (socket_path)
+		(void) unlink(socket_path);
+	socket_path = NULL;
 	event_del(&pause_timer);
 }

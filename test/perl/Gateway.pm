@@ -9,6 +9,7 @@ use Digest::SHA qw(hmac_sha256);
 use HTTP::Tiny;
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use JSON::PP ();
 use MIME::Base64 qw(encode_base64url);
 use PostgreSQL::Test::Cluster;
@@ -49,7 +50,7 @@ sub secret_file
 	return $secret_file;
 }
 
-# Start it, on a free port or on the one given as "port=N".
+# Start it, on a free port, on the one given as "port=N", or where "--listen" says.
 sub start
 {
 	my ($class, @options) = @_;
@@ -58,13 +59,15 @@ sub start
 	@options = grep { !/^port=(\d+)$/ || do { $listen = $1; 0 } } @options;
 	# not one of those that the system gives to clients, which could take it in between
 	$listen //= PostgreSQL::Test::Cluster::get_free_port();
+	push @options, "--listen=127.0.0.1:$listen" unless grep { /^--listen/ } @options;
 	push @options, '--jwt-secret-file=' . secret_file() unless grep { /^--(jwt|jwks)/ } @options;
-	$self->{run} = wflog_start('serve', '-U', 'gateway', "--listen=127.0.0.1:$listen", @options);
+	$self->{run} = wflog_start('serve', '-U', 'gateway', @options);
 	eval {
-		$self->{run}{handle}->pump while $self->{run}{err} !~ m{listening on http://127\.0\.0\.1:(\d+)};
+		$self->{run}{handle}->pump while $self->{run}{err} !~ /listening on .*\n/;
 		1;
 	} or die "the gateway did not start: $self->{run}{err}";
-	($self->{port}) = $self->{run}{err} =~ m{listening on http://127\.0\.0\.1:(\d+)};
+	($self->{port}) = $self->{run}{err} =~ m{listening on \w+://\S+:(\d+)};
+	($self->{path}) = $self->{run}{err} =~ m{listening on unix:(\S+)};
 	return $self;
 }
 
@@ -138,7 +141,8 @@ sub json_of
 sub connect
 {
 	my ($self, %options) = @_;
-	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, %options)
+	return $self->{connect}->() if $self->{connect};
+	my $socket = $self->{path} ? IO::Socket::UNIX->new(Peer => $self->{path}) : IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, %options)
 	  or die "could not connect: $@";
 	$socket->autoflush(1);
 	return $socket;

@@ -6,6 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
+use Certificates;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,27 +18,10 @@ plan skip_all => 'no program openssl' if system('openssl version >/dev/null 2>&1
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
-# Make a key and a certificate: signed by another, or by itself.
-sub certificate
-{
-	my ($name, $subject, $authority, @more) = @_;
-	my @by = $authority ? () : ('-x509', '-days', '30');
-	my @key = (qw(openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes), '-keyout', "$dir/$name.key",
-		'-subj', "/CN=$subject", @by, @more, '-out', $authority ? "$dir/$name.csr" : "$dir/$name.crt");
-	my $said = '';
-
-	IPC::Run::run(\@key, '>&', \$said) or die "openssl: $said";
-	IPC::Run::run([ qw(openssl x509 -req -days 30 -CAcreateserial -in), "$dir/$name.csr", '-CA', "$dir/$authority.crt",
-			'-CAkey', "$dir/$authority.key", '-out', "$dir/$name.crt" ], '>&', \$said) or die "openssl: $said"
-	  if $authority;
-	chmod 0600, "$dir/$name.key" or die $!;
-	return;
-}
-
-certificate('server', 'db.example', undef, '-addext', 'subjectAltName=DNS:db.example');
-certificate('other', 'db.example', undef, '-addext', 'subjectAltName=DNS:db.example');
-certificate('people', 'people');
-certificate('carol', 'carol', 'people');
+Certificates::make($dir, 'server', 'db.example', undef, '-addext', 'subjectAltName=DNS:db.example');
+Certificates::make($dir, 'other', 'db.example', undef, '-addext', 'subjectAltName=DNS:db.example');
+Certificates::make($dir, 'people', 'people');
+Certificates::make($dir, 'carol', 'carol', 'people');
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
