@@ -4,9 +4,9 @@
  *	  Where notifications meet streams: one topic for each execution followed.
  *
  * A topic has a ring of the events of its execution, each encoded once for all
- * streams, and each stream has a place in it.  The ring is bounded in bytes:
- * what is dropped from it, a stream that has not come so far reads from the
- * table again (stream.c).
+ * streams, and each stream has a place in it.  What all of them have taken is
+ * dropped, and the ring is bounded in bytes: what is dropped for that, a stream
+ * that has not come so far reads from the table again (stream.c).
  *
  * On the gateway's channel each batch names the one before it (see
  * docs/streaming.md).  As long as that is one we have got, the chain is
@@ -27,6 +27,7 @@
 #define BUCKETS 4096			/* a power of two */
 #define SLICE 500				/* streams served in a turn */
 #define MAX_EVENTS 8192			/* of a ring */
+#define SMALL_RING 64			/* this many places are kept though they are empty */
 
 static Topic *buckets[BUCKETS];
 static int	topics = 0;
@@ -158,6 +159,27 @@ hub_leave(Topic *topic, Stream *stream)
 
 /* ---- serving ---- */
 
+/*
+ * Drop what all streams have taken: who joins begins behind it.  So executions
+ * that are followed cost what their slowest stream has yet to take.
+ */
+static void
+drop_taken(Topic *topic)
+{
+	uint64		least = topic->next_event;
+
+	for (Stream *stream = topic->streams; stream; stream = stream->next)
+		least = Min(least, stream->at);
+	while (topic->first < least)
+		drop_oldest(topic);
+	if (topic->first == topic->next_event && topic->room > SMALL_RING)
+	{
+		free(topic->ring);
+		topic->ring = NULL;
+		topic->room = 0;
+	}
+}
+
 /* Serve some of the streams that there is something for. */
 static void
 pump(evutil_socket_t fd, short what, void *arg)
@@ -178,6 +200,7 @@ pump(evutil_socket_t fd, short what, void *arg)
 				topic->pump_at = topic->streams;
 				continue;
 			}
+			drop_taken(topic);
 			ready_first = topic->next_ready;
 			if (ready_first == NULL)
 				ready_end = &ready_first;

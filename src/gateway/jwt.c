@@ -217,8 +217,11 @@ jwt_verify(const char *token, size_t len, Claims *claims)
 	if (why)
 		return why;
 
-	/* what the database reads must be what was checked, so nothing may be there twice */
-	json = json_loadb(payload, payload_len, JSON_REJECT_DUPLICATES, NULL);
+	/*
+	 * What the database reads must be what was checked, so nothing may be there
+	 * twice; nor a NUL, where it would stop, and this library does not.
+	 */
+	json = memchr(payload, '\0', payload_len) ? NULL : json_loadb(payload, payload_len, JSON_REJECT_DUPLICATES, NULL);
 	if (json == NULL)
 		why = "the claims are no JSON object";
 	else

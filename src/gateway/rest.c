@@ -56,6 +56,29 @@ static const char workflow_summary_sql[] =
 "SELECT wflog.workflow_summary($1, since => $2, until => $3, bucket => $4), false";
 
 /*
+ * The pagination of an answer.  It is the last member, and looked for from the
+ * end, because there are logs before it; nothing that a log says can stand there.
+ */
+static JsonValue
+find_pagination(const char *body, size_t len)
+{
+	static const char name[] = "\"pagination\":";
+	JsonValue	value = {JSON_MISSING, body, 0};
+
+	for (size_t at = len; at > 0 && value.kind == JSON_MISSING; at--)
+	{
+		JsonWalk	walk = {body + at - 1, body + len};
+
+		if (*walk.at != '"' || len - at + 1 < sizeof(name) || memcmp(walk.at, name, sizeof(name) - 1) != 0)
+			continue;
+		walk.at += sizeof(name) - 1;
+		if (!json_read(&walk, &value) || walk.end - walk.at != 1)
+			return (JsonValue) {JSON_MISSING, body, 0};
+	}
+	return value;
+}
+
+/*
  * A validator: of the bytes of the answer, and so of everything that retention
  * or redaction changes.
  *
@@ -67,8 +90,7 @@ static const char workflow_summary_sql[] =
 static void
 make_etag(char *etag, const char **opaque, const char *body, size_t len)
 {
-	JsonValue	document = json_document(body, len);
-	JsonValue	pagination = json_find(&document, "pagination");
+	JsonValue	pagination = find_pagination(body, len);
 	JsonValue	cursor = json_find(&pagination, "stream_cursor");
 	bool		has_cursor = cursor.kind != JSON_MISSING;
 	size_t		before = has_cursor ? cursor.text - body : len;
@@ -145,8 +167,7 @@ link_page(Request *request, Buffer *links, const JsonValue *cursor, const char *
 static void
 add_links(Request *request, const char *body, size_t len)
 {
-	JsonValue	document = json_document(body, len);
-	JsonValue	pagination = json_find(&document, "pagination");
+	JsonValue	pagination = find_pagination(body, len);
 	JsonValue	next = json_find(&pagination, "next_cursor");
 	JsonValue	prev = json_find(&pagination, "prev_cursor");
 	Buffer		links = {0};

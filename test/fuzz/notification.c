@@ -12,7 +12,7 @@
  *   - names of batches and cursors end; the ring's account of its bytes is right;
  *   - a payload that is JSON publishes what a second reading (jansson) finds for
  *     the followed execution, and of that kind;
- *   - streams are told of all of it.
+ *   - streams are told of all of it, and what they have taken is dropped.
  */
 #include "model.h"
 
@@ -39,6 +39,9 @@ stream_pump(Stream *served)
 {
 	MUST(served == &stream);
 	told = true;
+	/* as one whose client is slow, or not */
+	if (draw(2))
+		stream.at = stream.topic->next_event;
 }
 
 static void
@@ -164,6 +167,8 @@ check_payload(const char *payload, size_t len)
 	fuzz_accepted += wanted > 0;
 	(void) event_base_loop(gateway.base, EVLOOP_NONBLOCK);
 	MUST(told || topic->next_event == before);
+	check_ring(topic);
+	MUST(!told || stream.at < topic->next_event || topic->first == topic->next_event);
 }
 
 int
@@ -177,6 +182,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (gateway.base == NULL)
 		begin();
+	model_state = MODEL_STATE + size;
 	while (at < end)
 	{
 		const char *stop = memchr(at, SEPARATOR, end - at);
