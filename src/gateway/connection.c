@@ -315,6 +315,13 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		receive(conn);
 		if (conn->closed)
 			return;
+		if (conn_pending(conn) == 0 && conn->state != CONN_LINGERING)
+		{
+			/* it was for that alone */
+			if (!conn->receive_waits)
+				event_del(&conn->write_event);
+			return;
+		}
 	}
 	if (!flush(conn))
 		return;

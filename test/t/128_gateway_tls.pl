@@ -267,6 +267,19 @@ foreach my $bytes ('', "\x16\x03\x01\x02\x00\x01")
 	($got, $closed) = Gateway::read_until($plain, qr/(?!)/);
 	is($got . ($closed ? 'closed' : ''), 'closed', length $bytes ? 'a handshake that does not go on has its time' : 'and one that does not begin');
 }
+# a large body, and a download as large
+my $engine = "${host}Connection: close\r\nAuthorization: Bearer " . token('engine', role => 'service_role') . "\r\n";
+my $lines = join '', map { qq({"message":"$_ ) . 'x' x 250 . qq("}\n) } 1 .. 3000;
+($got) = $gateway->raw("POST /api/v1/app/executions/d/logs HTTP/1.1\r\n${engine}Content-Type: application/x-ndjson\r\nContent-Length: " . length($lines) . "\r\n\r\n$lines");
+is(Gateway::statuses($got), 201, 'a large body');
+($got) = $gateway->raw("GET /api/v1/app/executions/d/logs/export?format=ndjson HTTP/1.1\r\n$engine\r\n");
+my ($chunks, $exported) = ($got =~ s/\A.*?\r\n\r\n//sr, '');
+while ($chunks =~ s/\A([0-9a-f]+)\r\n//i)
+{
+	$exported .= substr $chunks, 0, hex $1, '';
+	substr $chunks, 0, 2, '';
+}
+is(join(' ', $exported =~ /"message":"(\d+) x/g), join(' ', 1 .. 3000), 'a download');
 # one that is killed cannot say that it was the end, and clients know
 $stream = $gateway->stream("$path/stream?access_token=" . token('u'), undef, 'X-A' => 'b');
 Gateway::finish($stream);
