@@ -105,5 +105,5 @@ need_postgres()
 	need_packages make gcc libc6-dev clang perl patch libipc-run-perl libdbd-pg-perl "postgresql-$1" \
 		"postgresql-server-dev-$1" "postgresql-$1-pgtap" libpq-dev libjansson-dev \
 		pkgconf libevent-dev libcjose-dev libssl-dev openssl \
-		libio-pty-perl "${more[@]+"${more[@]}"}" "${service[@]+"${service[@]}"}"
+		libio-pty-perl python3-jsonschema "${more[@]+"${more[@]}"}" "${service[@]+"${service[@]}"}"
 }

@@ -65,9 +65,14 @@ typedef struct GatewayCounters
 	uint64		accept_pauses;
 	uint64		tls_failures;	/* handshakes */
 	uint64		requests_refused;	/* by the parser or a limit */
+	uint64		requests_abandoned; /* the client left first */
+	uint64		unauthorized;
 	uint64		events_sent;
+	uint64		completions;	/* events that tell an end, or an error */
+	uint64		stream_errors;
 	uint64		stream_laps;	/* streams that had to go back to the table */
 	uint64		stream_stalls;	/* clients that stopped reading */
+	uint64		notifications;
 	uint64		chain_breaks;	/* notifications that were missed */
 } GatewayCounters;
 

@@ -244,7 +244,7 @@ topic_is_ready(Topic *topic)
 }
 
 /* Put an event into a ring; cursor and body are copied. */
-static void
+static Event *
 publish(Topic *topic, EventKind kind, const char *batch, const JsonValue *cursor, const Buffer *body)
 {
 	size_t		cursor_len = cursor && cursor->kind == JSON_STRING ? cursor->len : 0;
@@ -285,6 +285,7 @@ publish(Topic *topic, EventKind kind, const char *batch, const JsonValue *cursor
 	topic->ring[topic->next_event++ & (topic->room - 1)] = event;
 	topic->bytes += size;
 	topic_is_ready(topic);
+	return event;
 }
 
 /* ---- notifications ---- */
@@ -350,7 +351,7 @@ take_event(const JsonValue *event, const char *batch)
 		log = json_find(event, "log");
 		buffer_clear(&body);
 		sse_log(&body, topic->quoted, log.text, log.len, true);
-		publish(topic, EVENT_LOG, batch, &cursor, &body);
+		publish(topic, EVENT_LOG, batch, &cursor, &body)->written = log_written_at(log.text, log.len);
 	}
 	else if (json_is(&kind, "reference"))
 		publish(topic, EVENT_REFERENCE, batch, NULL, NULL);
@@ -385,6 +386,7 @@ hub_notified(const char *payload, size_t len)
 	char		batch[BATCH_SIZE];
 	char		prev[BATCH_SIZE];
 
+	gateway.counters.notifications++;
 	/* the server writes them escaped; in an event they would end a line */
 	if (memchr(payload, '\n', len) || memchr(payload, '\r', len))
 	{

@@ -34,6 +34,7 @@ typedef struct Event
 	const char *cursor;			/* goes on behind it */
 	const char *body;			/* of EVENT_LOG: what follows the line with the id */
 	size_t		body_len;
+	int64		written;		/* of EVENT_LOG: log_written_at() */
 	size_t		size;
 } Event;
 
@@ -75,6 +76,7 @@ extern void sse_log(Buffer *out, const char *quoted_execution, const char *log, 
 extern void sse_complete(Buffer *out, const char *cursor, const char *quoted_execution,
 						 const char *status, bool live, int64 total);
 extern void sse_error(Buffer *out, const char *quoted_execution, const char *error, const char *type);
+extern int64 log_written_at(const char *log, size_t len);
 
 /* ---- listener.c ---- */
 

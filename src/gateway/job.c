@@ -7,6 +7,8 @@
  */
 #include "pool_server.h"
 
+#include "metrics.h"
+
 PoolFigures pool_figures;
 
 Job *
@@ -95,6 +97,7 @@ job_end(Job *job, JobOutcome outcome)
 	job->outcome = outcome;
 	job->took_us = clock_us() - job->queued;
 	pool_figures.jobs++;
+	histogram_add(&database_histograms[job->class], job->took_us);
 	if (outcome == JOB_FAILED)
 	{
 		pool_figures.failures++;

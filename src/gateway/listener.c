@@ -12,11 +12,11 @@
  */
 #include "hub.h"
 
+#include "metrics.h"
+
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
 #define ALIVE_MS 10000			/* so often, and for at most so long, we ask whether the server is there */
-
-static const char channel_sql[] = "SELECT wflog.gateway_channel()";
 
 typedef enum ListenerState
 {
@@ -157,7 +157,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 			break;
 		case LISTENER_UP:
 			warned = false;
-			ask(channel_sql, LISTENER_CHECKING);
+			ask(worker_figures_sql, LISTENER_CHECKING);
 			break;
 		default:
 			lost();				/* it has had its time */
@@ -206,6 +206,7 @@ take_result(PGresult *result)
 	{
 		case LISTENER_ASKING:
 			make_listen(&listen_sql, result);
+			worker_figures_take(result);
 			break;
 		case LISTENER_LISTENING:
 			state = LISTENER_UP;
@@ -229,6 +230,7 @@ take_result(PGresult *result)
 				}
 				state = LISTENER_UP;
 				set_polling();
+				worker_figures_take(result);
 			}
 			break;
 		default:
@@ -248,7 +250,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 			case PGRES_POLLING_OK:
 				(void) PQsetnonblocking(pg, 1);
 				warned = false;
-				ask(channel_sql, LISTENER_ASKING);
+				ask(worker_figures_sql, LISTENER_ASKING);
 				return;
 			case PGRES_POLLING_READING:
 				watch(false);

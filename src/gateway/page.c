@@ -3,7 +3,8 @@
  * page.c
  *	  The page for browsers, whose files are part of the program.
  *
- * What they are made of is in page/; page_files.h is made of that.  The page
+ * What they are made of is in page/; page_files.h is made of that, and of
+ * openapi.json, the description of the interface.  The page
  * asks for a token itself and sends it with its requests, so the files are for
  * everybody.
  *
@@ -67,4 +68,11 @@ void
 handle_page_file(Request *request)
 {
 	respond_file(request, request->path.value);
+}
+
+/* GET /openapi.json: the interface, described */
+void
+handle_openapi(Request *request)
+{
+	respond_file(request, "openapi.json");
 }

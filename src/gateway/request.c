@@ -289,6 +289,7 @@ request_read_body(Conn *conn)
 void
 request_abandoned(Request *request)
 {
+	gateway.counters.requests_abandoned++;
 	/* 499 is nginx's word for it */
 	if (request->id[0] != '\0')
 		access_log(request, 499, request->sent);

@@ -115,6 +115,8 @@ typedef struct Route
 	const char *name;			/* in metrics */
 } Route;
 
+extern int	route_count(void);
+extern const Route *route_number(int number);
 extern bool request_admit(Request *request);
 extern bool request_wants_body(const Request *request);
 
@@ -134,7 +136,6 @@ extern void access_log(const Request *request, int status, size_t bytes);
 /* ---- metrics.c ---- */
 
 extern void metrics_request(const Route *route, int status, int64 microseconds);
-extern void metrics_append(Buffer *out);
 
 /* ---- export.c: a document sent piece by piece ---- */
 
@@ -154,11 +155,13 @@ extern void handle_ingest(Request *request);
 extern void handle_export(Request *request);
 extern void handle_start_execution(Request *request);
 extern void handle_change_execution(Request *request);
+extern void handle_statistics(Request *request);
 extern void handle_health(Request *request);
 extern void handle_ready(Request *request);
 extern void handle_metrics(Request *request);
 extern void handle_stream(Request *request);
 extern void handle_page(Request *request);
 extern void handle_page_file(Request *request);
+extern void handle_openapi(Request *request);
 
 #endif							/* WFLOG_REQUEST_H */

@@ -186,6 +186,7 @@ respond_bad_log(Request *request, int status, int64 index, const char *field, co
 void
 respond_unauthorized(Request *request, const char *why)
 {
+	gateway.counters.unauthorized++;
 	if (why)
 		request_header(request, "WWW-Authenticate: Bearer error=\"invalid_token\", error_description=\"%s\"", why);
 	else

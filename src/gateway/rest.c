@@ -55,6 +55,9 @@ static const char executions_sql[] =
 static const char workflow_summary_sql[] =
 "SELECT wflog.workflow_summary($1, since => $2, until => $3, bucket => $4), false";
 
+static const char statistics_sql[] =
+"SELECT wflog.statistics($1, since => $2, until => $3, bucket => $4), false";
+
 /*
  * The pagination of an answer.  It is the last member, and looked for from the
  * end, because there are logs before it; nothing that a log says can stand there.
@@ -395,16 +398,30 @@ handle_workflow_logs(Request *request)
 	job_submit(job);
 }
 
-/* GET …/workflows/{id}/summary: figures, with bucket= a series */
-void
-handle_workflow_summary(Request *request)
+/* Figures of a workflow, or of all if it is NULL; with bucket= a series. */
+static void
+ask_figures(Request *request, const char *sql, const char *workflow)
 {
 	Statement  *statement;
-	Job		   *job = rest_job(request, gateway.options.query_timeout, workflow_summary_sql, &statement);
+	Job		   *job = rest_job(request, gateway.options.query_timeout, sql, &statement);
 
-	statement_text(statement, request->path.value);
+	statement_text(statement, workflow);
 	statement_text(statement, parameter(request, "since"));
 	statement_text(statement, parameter(request, "until"));
 	statement_text(statement, parameter(request, "bucket"));
 	job_submit(job);
+}
+
+/* GET …/workflows/{id}/summary */
+void
+handle_workflow_summary(Request *request)
+{
+	ask_figures(request, workflow_summary_sql, request->path.value);
+}
+
+/* GET …/statistics: of one workflow, or of all that one may read */
+void
+handle_statistics(Request *request)
+{
+	ask_figures(request, statistics_sql, parameter(request, "workflow_id"));
 }

@@ -23,6 +23,7 @@ static const Route routes[] = {
 	{"POST", "/api/v1/app/executions", ACCESS_TOKEN, handle_start_execution, "start_execution"},
 	{"GET", "/api/v1/app/workflows/{id}/logs", ACCESS_TOKEN, handle_workflow_logs, "workflow_logs"},
 	{"GET", "/api/v1/app/workflows/{id}/summary", ACCESS_TOKEN, handle_workflow_summary, "workflow_summary"},
+	{"GET", "/api/v1/app/statistics", ACCESS_TOKEN, handle_statistics, "statistics"},
 	{"GET", "/v2/workflows/executions/{id}/logs", ACCESS_TOKEN, handle_logs, "logs"},
 	{"GET", "/v2/executions/{id}/logs/stream", ACCESS_STREAM, handle_stream, "stream"},
 	{"GET", "/v2/executions/{id}/logs/summary", ACCESS_TOKEN, handle_summary, "summary"},
@@ -31,7 +32,20 @@ static const Route routes[] = {
 	{"GET", "/api/v1/public/health", ACCESS_OPEN, handle_health, "health"},
 	{"GET", "/ready", ACCESS_OPEN, handle_ready, "ready"},
 	{"GET", "/metrics", ACCESS_OPEN, handle_metrics, "metrics"},
+	{"GET", "/openapi.json", ACCESS_OPEN, handle_openapi, "openapi"},
 };
+
+int
+route_count(void)
+{
+	return lengthof(routes);
+}
+
+const Route *
+route_number(int number)
+{
+	return &routes[number];
+}
 
 /* Does a path match a pattern?  The variable part, if there is one, into *part. */
 static bool
@@ -71,14 +85,28 @@ method_is(const Route *route, HttpText method)
 		(http_text_is(method, "HEAD") && strcmp(route->method, "GET") == 0 && route->access != ACCESS_STREAM);
 }
 
+/*
+ * The next route behind one, or the first behind NULL, that is at the address;
+ * NULL if there is none.  An address is of the first pattern that it matches.
+ */
+static const Route *
+next_route(const Route *last, HttpText path, HttpText *part)
+{
+	for (int i = last ? last - routes + 1 : 0; i < lengthof(routes); i++)
+		if (last ? strcmp(routes[i].pattern, last->pattern) == 0 : path_matches(routes[i].pattern, path, part))
+			return &routes[i];
+	return NULL;
+}
+
 /* The route of a request, and the variable part of its path; NULL if there is none. */
 static const Route *
 find_route(const Request *request, HttpText *part)
 {
-	for (int i = 0; i < lengthof(routes); i++)
-		if (path_matches(routes[i].pattern, request->http.path, part) &&
-			method_is(&routes[i], request->http.method))
-			return &routes[i];
+	const Route *route = NULL;
+
+	while ((route = next_route(route, request->http.path, part)) != NULL)
+		if (method_is(route, request->http.method))
+			return route;
 	return NULL;
 }
 
@@ -97,15 +125,15 @@ static void
 respond_no_route(Request *request)
 {
 	Buffer		allowed = {0};
+	const Route *route = NULL;
 	HttpText	part;
 
-	for (int i = 0; i < lengthof(routes); i++)
-		if (path_matches(routes[i].pattern, request->http.path, &part))
-		{
-			buffer_printf(&allowed, "%s%s", allowed.len > 0 ? ", " : "", routes[i].method);
-			if (strcmp(routes[i].method, "GET") == 0 && routes[i].access != ACCESS_STREAM)
-				buffer_string(&allowed, ", HEAD");
-		}
+	while ((route = next_route(route, request->http.path, &part)) != NULL)
+	{
+		buffer_printf(&allowed, "%s%s", allowed.len > 0 ? ", " : "", route->method);
+		if (strcmp(route->method, "GET") == 0 && route->access != ACCESS_STREAM)
+			buffer_string(&allowed, ", HEAD");
+	}
 	if (allowed.len > 0)
 	{
 		request_header(request, "Allow: %s", buffer_text(&allowed));

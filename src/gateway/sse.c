@@ -59,6 +59,7 @@ void
 sse_complete(Buffer *out, const char *cursor, const char *quoted_execution, const char *status,
 			 bool live, int64 total)
 {
+	gateway.counters.completions++;
 	buffer_printf(out, "id: e.%s\n", cursor ? cursor : "");
 	begin(out, "COMPLETE", quoted_execution, true);
 	buffer_printf(out, "{\"execution_id\":%s,\"status\":\"%s\",\"message\":\"%s\",\"total_logs\":%lld}",
@@ -71,9 +72,31 @@ sse_complete(Buffer *out, const char *cursor, const char *quoted_execution, cons
 void
 sse_error(Buffer *out, const char *quoted_execution, const char *error, const char *type)
 {
+	gateway.counters.stream_errors++;
 	begin(out, "ERROR", quoted_execution, true);
 	buffer_printf(out, "{\"execution_id\":%s,\"error\":", quoted_execution);
 	json_quote(out, error, strlen(error));
 	buffer_printf(out, ",\"error_type\":\"%s\"}", type);
 	end(out);
+}
+
+/*
+ * When a log, as the server writes them, was written: its id says so, in
+ * milliseconds, if it is of the kind that the server makes (version 7).  Its
+ * timestamp may be any that the writer gave it.  In microseconds since 1970;
+ * 0: it cannot be known.
+ */
+int64
+log_written_at(const char *log, size_t len)
+{
+	JsonValue	document = json_document(log, len);
+	JsonValue	id = json_find(&document, "id");
+	int64		milliseconds = 0;
+
+	if (id.kind != JSON_STRING || id.len != 36 || id.text[14] != '7')
+		return 0;
+	for (int i = 0; i < 13; i++)
+		if (i != 8)
+			milliseconds = milliseconds * 16 + Max(hex_value(id.text[i]), 0);
+	return milliseconds * 1000;
 }

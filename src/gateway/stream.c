@@ -21,6 +21,8 @@
 
 #include <time.h>
 
+#include "metrics.h"
+
 /* Where LISTEN is of no use, streams look so often. */
 #define POLL_MS 1000
 
@@ -258,6 +260,7 @@ stream_pump(Stream *stream)
 {
 	static Buffer out;
 	Topic	   *topic = stream->topic;
+	int64		now = 0;
 
 	if (stream->state != STREAM_LIVE || conn_pending(stream->conn) >= STREAM_HIGH_WATER)
 		return;
@@ -321,6 +324,9 @@ stream_pump(Stream *stream)
 			buffer_append(&out, event->body, event->body_len);
 			stream_keep_cursor(stream, event->cursor);
 			gateway.counters.events_sent++;
+			if (now == 0)
+				now = wall_us();
+			count_delivery(event->written, now);
 		}
 		stream->at++;
 	}

@@ -14,6 +14,8 @@
  */
 #include "stream.h"
 
+#include "metrics.h"
+
 /* Logs of one read: the client's slowness keeps them in memory. */
 #define MAX_ROWS 250
 
@@ -150,6 +152,7 @@ stream_send_rows(Stream *stream)
 	static Buffer out;
 	PGresult   *rows = stream->rows;
 	int			count = PQntuples(rows);
+	int64		now = wall_us();
 
 	while (stream->row < count)
 	{
@@ -157,10 +160,13 @@ stream_send_rows(Stream *stream)
 		while (stream->row < count && out.len < STREAM_HIGH_WATER)
 		{
 			const char *cursor = PQgetvalue(rows, stream->row, 0);
+			const char *log = PQgetvalue(rows, stream->row, 1);
+			size_t		len = PQgetlength(rows, stream->row, 1);
 
 			buffer_printf(&out, "id: %s\n", cursor);
-			sse_log(&out, stream->topic->quoted, PQgetvalue(rows, stream->row, 1),
-					PQgetlength(rows, stream->row, 1), stream->was_live);
+			sse_log(&out, stream->topic->quoted, log, len, stream->was_live);
+			if (stream->was_live)
+				count_delivery(log_written_at(log, len), now);
 			stream_keep_cursor(stream, cursor);
 			gateway.counters.events_sent++;
 			stream->row++;

@@ -149,7 +149,7 @@ foreach my $path ('/health', '/api/v1/public/health')
 is($gateway->get('/ready')->{status}, 200, '/ready');
 my $metrics = $gateway->get('/metrics')->{content};
 like($metrics, qr/^wflog_http_requests_total\{route="logs",code="2xx"\} [1-9]/m, '/metrics counts');
-is(join("\n", grep { !/^(# (HELP|TYPE) wflog_\w+ \S.*|wflog_\w+(\{[^}]*\})? [-+.e\d]+)$/ } split /\n/, $metrics), '', 'as Prometheus reads it');
+is(join("\n", grep { !/^(# (HELP|TYPE) (?:wflog|process)_\w+ \S.*|(?:wflog|process)_\w+(\{[^}]*\})? [-+.e\d]+)$/ } split /\n/, $metrics), '', 'as Prometheus reads it');
 
 # ---- who may see what
 
