@@ -57,6 +57,8 @@ respond_job_problem(Request *request, const Job *job)
 		respond_problem(request, status, NULL, "%s", job_message(job));
 	else if (status == 504)
 		respond_problem(request, status, NULL, "The database took too long.");
+	else if (strcmp(job_sqlstate(job), "25006") == 0)
+		respond_problem(request, status, NULL, "The database can only be read.");
 	else if (status == 503)
 		respond_problem(request, status, NULL, "The database is too busy.");
 	else if (status == 403)
