@@ -4,7 +4,8 @@
  *
  *   driver ROUNDS CORPUS [SEED]
  *
- * The targets of the gateway (http.c, query.c, batch.c, token.c, notification.c) have no
+ * The targets of the gateway (http.c, query.c, batch.c, token.c, forwarded.c,
+ * notification.c) have no
  * main() of their own.  Each counts in fuzz_accepted the inputs that were good
  * in the end: if there are none, the target tests nothing.
  */

@@ -146,9 +146,9 @@ like($gateway->said, qr{listening on https://127\.0\.0\.1:\d+}, 'it says that it
 my $said = negotiated($gateway);
 like($said, qr/^New, TLSv1\.3, /m, 'TLS 1.3');
 like($said, qr/^Verify return code: 0 \(ok\)/m, 'its certificate is good');
-like($said, qr/^Compression: NONE/m, 'no compression');
+unlike($said, qr/^Compression: (?!NONE)/m, 'no compression');
 like(negotiated($gateway, '-tls1_2'), qr/^New, TLSv1\.2, /m, 'TLS 1.2');
-like(negotiated($gateway, '-tls1_1', '-cipher', 'DEFAULT@SECLEVEL=0'), qr/Cipher is \(NONE\)/, 'not 1.1');
+unlike(negotiated($gateway, '-tls1_1', '-cipher', 'DEFAULT@SECLEVEL=0'), qr/^New, TLSv/m, 'not 1.1');
 like(negotiated($gateway, '-alpn', 'h2,http/1.1'), qr/^ALPN protocol: http\/1\.1/m, 'HTTP/1.1 is chosen');
 like(negotiated($gateway, '-alpn', 'h2'), qr/no application protocol/, 'who wants HTTP/2 alone is refused');
 negotiated($gateway, '-tls1_2', '-sess_out', "$dir/session");
@@ -235,7 +235,7 @@ is(figure($gateway, 'tls_failures_total'), $failures + 2, 'both are counted');
 
 # ---- new certificates
 
-like(negotiated($gateway), qr/subject=CN = ?first/, 'the first certificate');
+like(negotiated($gateway), qr/subject=CN ?= ?first/, 'the first certificate');
 my ($expires) = `openssl x509 -in $dir/first.crt -noout -enddate -dateopt iso_8601 2>/dev/null` =~ /notAfter=(.*)Z/;
 SKIP:
 {
@@ -245,11 +245,11 @@ SKIP:
 use_pair('second', 'second');
 kill 'HUP', $gateway->pid;
 ok($gateway->says(qr/the certificate has been read anew/), 'after SIGHUP');
-like(negotiated($gateway), qr/subject=CN = ?second/, 'the second');
+like(negotiated($gateway), qr/subject=CN ?= ?second/, 'the second');
 use_pair('stranger', 'first');
 kill 'HUP', $gateway->pid;
 ok($gateway->says(qr/could not use the key in .*key values mismatch.*\n.*the certificate stays what it was/), 'a pair that is none is complained of');
-like(negotiated($gateway), qr/subject=CN = ?second/, 'and the second stays');
+like(negotiated($gateway), qr/subject=CN ?= ?second/, 'and the second stays');
 sql(q{SELECT wflog.log('e', 'c'); SELECT wflog.set_execution_status('e', 'SUCCESS')});
 is(Gateway::finish($stream), 'a b c (COMPLETE SUCCESS)', 'the stream has gone on all the while, to its end');
 is($gateway->stop, 0, 'it ends');
@@ -258,7 +258,7 @@ is($gateway->stop, 0, 'it ends');
 
 use_pair('first', 'first');
 $gateway = tls_gateway('--tls-min-version=1.3', '--hsts-max-age=600', '--head-timeout=1');
-like(negotiated($gateway, '-tls1_2'), qr/Cipher is \(NONE\)/, 'TLS 1.2 can be refused');
+unlike(negotiated($gateway, '-tls1_2'), qr/^New, TLSv/m, 'TLS 1.2 can be refused');
 like(($gateway->raw("GET /health HTTP/1.1\r\n${host}Connection: close\r\n\r\n"))[0], qr/^Strict-Transport-Security: max-age=600\r$/m, 'HSTS, if it is asked for');
 foreach my $bytes ('', "\x16\x03\x01\x02\x00\x01")
 {
