@@ -43,6 +43,11 @@ check_here()
 	local started=$SECONDS
 
 	need_postgres "$major"
+	if [ -n "$quick" ]; then
+		# What runs for as long as one likes runs for less.
+		export WFLOG_TEST_LOGS="${WFLOG_TEST_LOGS:-100000}" WFLOG_TEST_STEPS="${WFLOG_TEST_STEPS:-3000}" \
+			WFLOG_FUZZ_ROUNDS="${WFLOG_FUZZ_ROUNDS:-3000}"
+	fi
 	# The page is tested in a browser, and the guide's Python client with the library
 	# it is for. These are large: once is enough.
 	[ "$quick$major" != 15 ] || need_packages chromium-headless-shell python3-psycopg
