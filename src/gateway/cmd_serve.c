@@ -3,10 +3,10 @@
  * cmd_serve.c
  *	  wflog serve: the gateway's start and end.
  *
- * SIGHUP reads keys and certificate anew and opens the access log anew.  SIGTERM
- * and SIGINT end it: no new connections, requests under way are answered, streams
- * are told to come back elsewhere; a second signal, or the drain timeout, ends
- * it at once.
+ * SIGHUP reads keys and certificate anew and opens the access log anew, SIGUSR1
+ * prints a link where that was asked for.  SIGTERM and SIGINT end it: no new
+ * connections, requests under way are answered, streams are told to come back
+ * elsewhere; a second signal, or the drain timeout, ends it at once.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,6 +35,7 @@ enum
 	OPTION_LISTEN = 1000, OPTION_SECRET, OPTION_JWKS, OPTION_AUDIENCE, OPTION_ISSUER, OPTION_ACCESS_LOG,
 	OPTION_CORS_ORIGIN, OPTION_TLS_CERT, OPTION_TLS_KEY, OPTION_TLS_MIN_VERSION, OPTION_HSTS,
 	OPTION_TRUSTED_PROXY, OPTION_FORWARDED_HEADER,
+	OPTION_PRINT_LINK, OPTION_TICKET_LIFETIME,
 	OPTION_POOL, OPTION_CONNECT_TIMEOUT, OPTION_QUERY_TIMEOUT, OPTION_LOGS_TIMEOUT, OPTION_HEAD_TIMEOUT,
 	OPTION_BODY_TIMEOUT, OPTION_IDLE_TIMEOUT, OPTION_WRITE_TIMEOUT, OPTION_DRAIN_TIMEOUT, OPTION_HEARTBEAT,
 	OPTION_MAX_CONNECTIONS, OPTION_MAX_PER_ADDRESS, OPTION_MAX_BODY, OPTION_STREAM_BUFFER
@@ -44,25 +45,23 @@ static const char serve_help[] =
 "wflog serve: the HTTP gateway: pages, summaries and live streams of logs\n"
 "\n"
 "Usage: wflog serve [OPTION]...\n"
-"\n"
 "  --listen=ADDRESS:PORT    where to listen (127.0.0.1:8000); or unix:PATH\n"
 "  --tls-cert-file=FILE, --tls-key-file=FILE     speak HTTPS\n"
 "  --tls-min-version=1.2|1.3 (1.2), --hsts-max-age=S     of HTTPS\n"
-"  --trusted-proxy=ADDRESS[/BITS]     believe X-Forwarded-For of it; repeatable\n"
-"  --forwarded-header=NAME  or believe Forwarded instead\n"
+"  --trusted-proxy=ADDRESS[/BITS], --forwarded-header=NAME     whom to believe\n"
 "  --access-log=FILE        a line of JSON for each request; \"-\" is stdout\n"
 "  --cors-origin=ORIGIN     whose pages may read answers; \"*\": any; repeatable\n"
 "  --jwt-secret-file=FILE   verify tokens by a secret (HS256), 32 bytes at least\n"
 "  --jwks-file=FILE         verify them by a JSON Web Key Set; one of the two\n"
 "  --audience=TEXT, --issuer=TEXT     take only tokens that are for it, or of it\n"
+"  --print-link=USER        print a link that makes one USER; on loopback only\n"
 "  --pool=N                 connections to the database (10)\n"
 "  --stream-buffer=BYTES    events kept for each execution followed (1048576)\n"
 "  --max-connections=N (20000), --max-per-address=N (1000), --max-body=BYTES (1M)\n"
-"Times in seconds, for a query, for the head of a request, and so on:\n"
+"Times in seconds, for a query and so on: --ticket-lifetime (30),\n"
 "  --connect-timeout (5)    --query-timeout (60)     --logs-timeout (90)\n"
 "  --head-timeout (10)      --body-timeout (60)      --idle-timeout (75)\n"
 "  --write-timeout (30)     --drain-timeout (10)     --heartbeat (15)\n"
-"\n"
 CONNECT_HELP
 "The role it connects as must be a member of wflog_gateway.\n";
 
@@ -80,6 +79,8 @@ static const struct option long_options[] = {
 	{"hsts-max-age", required_argument, NULL, OPTION_HSTS},
 	{"trusted-proxy", required_argument, NULL, OPTION_TRUSTED_PROXY},
 	{"forwarded-header", required_argument, NULL, OPTION_FORWARDED_HEADER},
+	{"print-link", required_argument, NULL, OPTION_PRINT_LINK},
+	{"ticket-lifetime", required_argument, NULL, OPTION_TICKET_LIFETIME},
 	{"pool", required_argument, NULL, OPTION_POOL},
 	{"connect-timeout", required_argument, NULL, OPTION_CONNECT_TIMEOUT},
 	{"query-timeout", required_argument, NULL, OPTION_QUERY_TIMEOUT},
@@ -112,6 +113,7 @@ static const GatewayOptions defaults = {
 	.write_timeout = 30000,
 	.drain_timeout = 10000,
 	.heartbeat = 15000,
+	.ticket_lifetime = 30000,
 	.max_connections = 20000,
 	.max_per_address = 1000,
 	.max_body = 1048576,
@@ -175,6 +177,14 @@ take_option(GatewayOptions *options, int c, char *argument)
 			options->forwarded_by_rfc = pg_strcasecmp(argument, "Forwarded") == 0;
 			if (!options->forwarded_by_rfc && pg_strcasecmp(argument, "X-Forwarded-For") != 0)
 				usage_error("--forwarded-header must be X-Forwarded-For or Forwarded, not \"%s\"", argument);
+			break;
+		case OPTION_PRINT_LINK:
+			if (argument[0] == '\0')
+				usage_error("--print-link needs a user");
+			options->link_user = argument;
+			break;
+		case OPTION_TICKET_LIFETIME:
+			options->ticket_lifetime = seconds_option("--ticket-lifetime", argument);
 			break;
 		case OPTION_POOL:
 			options->pool_size = number_option("--pool", argument, 1, 1000);
@@ -264,6 +274,13 @@ gateway_drain(void)
 	event_add(&drain_timer, &often);
 }
 
+/* Another link is asked for. */
+static void
+on_user_signal(evutil_socket_t signo, short what, void *arg)
+{
+	link_print(gateway.options.link_user);
+}
+
 static void
 on_terminate(evutil_socket_t signo, short what, void *arg)
 {
@@ -317,6 +334,24 @@ raise_descriptors(void)
 			 (unsigned long long) limit.rlim_cur);
 }
 
+/*
+ * Print a link, and another one at each SIGUSR1.  Who can give us an option or
+ * send us a signal on this machine is trusted with it; but who follows the link
+ * is not asked who he is, so it must not be followed from elsewhere.
+ */
+static void
+begin_links(void)
+{
+	static struct event user_signal;
+
+	if (!server_is_loopback())
+		fail(EXIT_USAGE, "Listen on 127.0.0.1, or give people tokens.",
+			 "--print-link is for gateways that listen on loopback only");
+	evsignal_assign(&user_signal, gateway.base, SIGUSR1, on_user_signal, NULL);
+	event_add(&user_signal, NULL);
+	link_print(gateway.options.link_user);
+}
+
 static int
 run_serve(int argc, char **argv)
 {
@@ -358,6 +393,8 @@ run_serve(int argc, char **argv)
 	listener_begin();
 	streams_begin();
 	server_begin();
+	if (gateway.options.link_user)
+		begin_links();
 	service_notify("READY=1");
 	event_base_dispatch(gateway.base);
 	listener_end();

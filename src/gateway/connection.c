@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "request.h"
-#include "stream.h"
+#include "stream_set.h"
 #include "tls.h"
 
 /* As much as a record of TLS may have, so that none is left in part. */
@@ -129,6 +129,9 @@ conn_close(Conn *conn)
 	if (conn->stream)
 		stream_abandoned(conn->stream);
 	conn->stream = NULL;
+	if (conn->set)
+		set_free(conn->set);
+	conn->set = NULL;
 	if (conn->request)
 		request_abandoned(conn->request);
 	conn->request = NULL;
@@ -274,7 +277,10 @@ output_sent(Conn *conn)
 	{
 		case CONN_STREAMING:
 			conn_set_deadline(conn, 0);
-			stream_writable(conn->stream);
+			if (conn->set)
+				set_writable(conn->set);
+			else
+				stream_writable(conn->stream);
 			break;
 		case CONN_HANDLING:
 			conn_set_deadline(conn, 0);
@@ -382,11 +388,10 @@ conn_answered(Conn *conn)
 
 /* The answer is a stream from now on: the connection has no deadline but the client's reading. */
 void
-conn_stream_begins(Conn *conn, struct Stream *stream)
+conn_stream_begins(Conn *conn)
 {
 	conn->state = CONN_STREAMING;
 	conn->request = NULL;
-	conn->stream = stream;
 	conn->close_after = true;
 	drop_input(conn);
 	if (conn_pending(conn) == 0)
@@ -510,6 +515,8 @@ conn_drain_all(void)
 		next = conn->next;
 		if (conn->stream)
 			stream_drain(conn->stream);
+		else if (conn->set)
+			set_drain(conn->set);
 		else if (conn->state <= CONN_IDLE && conn_pending(conn) == 0)
 			conn_close(conn);
 	}

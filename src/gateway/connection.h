@@ -15,6 +15,7 @@
 
 struct Request;
 struct Stream;
+struct StreamSet;
 struct AddressCount;
 struct ssl_st;
 struct sockaddr;
@@ -68,7 +69,8 @@ typedef struct Conn
 	size_t		out_at;			/* what is before has been sent */
 	HttpScan	scan;
 	struct Request *request;	/* being received or answered */
-	struct Stream *stream;		/* if streaming */
+	struct Stream *stream;		/* if streaming, or about to */
+	struct StreamSet *set;		/* or a stream of several executions */
 } Conn;
 
 extern int	conn_count;
@@ -77,7 +79,7 @@ extern void conn_begin(int fd, const struct sockaddr *peer);
 extern void conn_close(Conn *conn);
 extern bool conn_send(Conn *conn, const char *bytes, size_t len);
 extern void conn_answered(Conn *conn);
-extern void conn_stream_begins(Conn *conn, struct Stream *stream);
+extern void conn_stream_begins(Conn *conn);
 extern void conn_end_after_output(Conn *conn);
 extern void conn_set_deadline(Conn *conn, int64 milliseconds);
 extern void conn_drain_all(void);

@@ -12,6 +12,7 @@
  *	  router.c      finds who handles a request; asks jwt.c who is asking
  *	  rest.c        asks the database (pool.c), answers with what it says
  *	  stream.c      follows an execution (hub.c, listener.c), as events (sse.c)
+ *	  stream_set.c  follows several of them on one connection
  *
  *-------------------------------------------------------------------------
  */
@@ -38,6 +39,7 @@ typedef struct GatewayOptions
 	const char *jwks_file;
 	const char *audience;		/* NULL: any */
 	const char *issuer;			/* NULL: any */
+	const char *link_user;		/* whom to print links to the page for; NULL: nobody */
 	const char *access_log;		/* a file; "-": stdout; NULL: none */
 	int			cors_origin_count;
 	const char *cors_origins[MAX_CORS_ORIGINS];
@@ -51,6 +53,7 @@ typedef struct GatewayOptions
 	int			write_timeout;	/* without a byte taken by the client */
 	int			drain_timeout;	/* at the end, for what is under way */
 	int			heartbeat;
+	int			ticket_lifetime;
 	int			max_connections;
 	int			max_per_address;
 	int			max_body;		/* bytes */
@@ -101,8 +104,12 @@ extern int64 with_jitter(int64 milliseconds);
 
 extern void service_notify(const char *state);
 
-/* ---- serve.c ---- */
+/* ---- cmd_serve.c ---- */
 
 extern void gateway_drain(void);
+
+/* ---- tickets.c ---- */
+
+extern void link_print(const char *user);
 
 #endif							/* WFLOG_GATEWAY_H */

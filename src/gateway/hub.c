@@ -22,7 +22,7 @@
 #include "hub.h"
 
 #include "jsonscan.h"
-#include "stream.h"
+#include "stream_set.h"
 
 #define BUCKETS 4096			/* a power of two */
 #define SLICE 500				/* streams served in a turn */
@@ -299,10 +299,11 @@ copy_batch(char *out, const JsonValue *value)
 	out[len] = '\0';
 }
 
-/* Tell every topic that something may have been missed. */
+/* Tell every topic that something may have been missed, and who waits for executions to start. */
 static void
 publish_gap(const char *batch)
 {
+	sets_missed_something(false);
 	for (int i = 0; i < BUCKETS; i++)
 		for (Topic *topic = buckets[i]; topic; topic = topic->next)
 			publish(topic, EVENT_GAP, batch, NULL, NULL);
@@ -328,6 +329,18 @@ follow_chain(const char *batch, const char *prev)
 	publish_gap(batch);
 }
 
+/* An execution has started, of which there is no topic yet. */
+static void
+take_start(const JsonValue *event, const char *execution)
+{
+	JsonValue	workflow = json_find(event, "workflow_id");
+	char	   *name = json_text(&workflow);
+
+	/* a very long name is left out */
+	sets_told(name, execution);
+	free(name);
+}
+
 /* One event of a notification. */
 static void
 take_event(const JsonValue *event, const char *batch)
@@ -342,6 +355,11 @@ take_event(const JsonValue *event, const char *batch)
 
 	buffer_clear(&name);
 	json_decode(&name, &execution);
+	if (json_is(&kind, "start"))
+	{
+		take_start(event, buffer_text(&name));
+		return;
+	}
 	topic = find_topic(buffer_text(&name), name.len);
 	if (topic == NULL)
 		return;					/* of interest to another gateway, or to nobody any more */
@@ -423,6 +441,7 @@ hub_listening(void)
 	chain_number++;
 	/* greater than any batch: nobody has so much */
 	strlcpy(chain_start, "~", BATCH_SIZE);
+	sets_missed_something(true);
 	for (int i = 0; i < BUCKETS; i++)
 		for (Topic *topic = buckets[i]; topic; topic = topic->next)
 			publish(topic, EVENT_MOVED, "", NULL, NULL);

@@ -73,9 +73,10 @@ topic_event(const Topic *topic, uint64 number)
 /* ---- sse.c ---- */
 
 extern void sse_log(Buffer *out, const char *quoted_execution, const char *log, size_t len, bool live);
-extern void sse_complete(Buffer *out, const char *cursor, const char *quoted_execution,
-						 const char *status, bool live, int64 total);
-extern void sse_error(Buffer *out, const char *quoted_execution, const char *error, const char *type);
+extern void sse_complete(Buffer *out, const char *quoted_execution, const char *status, bool live,
+						 int64 total, bool is_final);
+extern void sse_error(Buffer *out, const char *quoted, const char *kind, const char *error,
+					  const char *type, bool is_final);
 extern int64 log_written_at(const char *log, size_t len);
 
 /* ---- listener.c ---- */

@@ -322,5 +322,6 @@ request_free(Request *request)
 	buffer_free(&request->body);
 	buffer_free(&request->headers);
 	claims_free(&request->claims);
+	scope_free(request->scope);
 	free(request);
 }

@@ -9,7 +9,7 @@
 #define WFLOG_REQUEST_H
 
 #include "connection.h"
-#include "jwt.h"
+#include "grants.h"
 
 struct Download;
 struct Job;
@@ -41,6 +41,7 @@ typedef struct Request
 	int			parameter_count;
 	Parameter	parameters[MAX_PARAMETERS];
 	Claims		claims;			/* who asks; verified */
+	Scope	   *scope;			/* what the ticket is for that it came with, if it is bound */
 	bool		as_lines;		/* a page's logs as lines of JSON, not as a document */
 	Address		client;			/* where it comes from, whoever has passed it on */
 	bool		is_https;		/* so it has left the client */
@@ -103,7 +104,7 @@ typedef enum Access
 {
 	ACCESS_OPEN,				/* anybody */
 	ACCESS_TOKEN,				/* a token in the Authorization header */
-	ACCESS_STREAM				/* there, or as parameter: EventSource cannot set headers */
+	ACCESS_STREAM				/* there, or it or a ticket as parameter: EventSource cannot set headers */
 } Access;
 
 typedef struct Route
@@ -142,7 +143,7 @@ extern void metrics_request(const Route *route, int status, int64 microseconds);
 extern void download_writable(struct Download *download);
 extern void download_free(struct Download *download);
 
-/* ---- rest.c, ingest.c, export.c, executions.c, monitor.c, stream.c, page.c: handlers ---- */
+/* ---- rest.c, ingest.c, export.c, executions.c, monitor.c, stream.c, stream_many.c, tickets.c, page.c: handlers ---- */
 
 extern void handle_logs(Request *request);
 extern void handle_summary(Request *request);
@@ -160,6 +161,9 @@ extern void handle_health(Request *request);
 extern void handle_ready(Request *request);
 extern void handle_metrics(Request *request);
 extern void handle_stream(Request *request);
+extern void handle_stream_of_many(Request *request);
+extern void handle_stream_tickets(Request *request);
+extern void handle_sessions(Request *request);
 extern void handle_page(Request *request);
 extern void handle_page_file(Request *request);
 extern void handle_openapi(Request *request);

@@ -21,11 +21,15 @@ static const Route routes[] = {
 	{"PATCH", "/api/v1/app/executions/{id}", ACCESS_TOKEN, handle_change_execution, "change_execution"},
 	{"GET", "/api/v1/app/executions", ACCESS_TOKEN, handle_executions, "executions"},
 	{"POST", "/api/v1/app/executions", ACCESS_TOKEN, handle_start_execution, "start_execution"},
+	{"GET", "/api/v1/app/logs/stream", ACCESS_STREAM, handle_stream_of_many, "stream_of_many"},
+	{"POST", "/api/v1/app/stream-tickets", ACCESS_TOKEN, handle_stream_tickets, "stream_tickets"},
+	{"POST", "/api/v1/app/sessions", ACCESS_OPEN, handle_sessions, "sessions"},
 	{"GET", "/api/v1/app/workflows/{id}/logs", ACCESS_TOKEN, handle_workflow_logs, "workflow_logs"},
 	{"GET", "/api/v1/app/workflows/{id}/summary", ACCESS_TOKEN, handle_workflow_summary, "workflow_summary"},
 	{"GET", "/api/v1/app/statistics", ACCESS_TOKEN, handle_statistics, "statistics"},
 	{"GET", "/v2/workflows/executions/{id}/logs", ACCESS_TOKEN, handle_logs, "logs"},
 	{"GET", "/v2/executions/{id}/logs/stream", ACCESS_STREAM, handle_stream, "stream"},
+	{"GET", "/v2/logs/stream", ACCESS_STREAM, handle_stream_of_many, "stream_of_many"},
 	{"GET", "/v2/executions/{id}/logs/summary", ACCESS_TOKEN, handle_summary, "summary"},
 	{"GET", "/v2/executions/recent_logs", ACCESS_TOKEN, handle_recent_logs, "recent_logs"},
 	{"GET", "/health", ACCESS_OPEN, handle_health, "health"},
@@ -168,6 +172,32 @@ token_of(const Request *request)
 	return (HttpText) {NULL, 0};
 }
 
+/* Find out who asks.  False: that is not known, and the request has been answered. */
+static bool
+identify(Request *request)
+{
+	HttpText	token = token_of(request);
+	const char *ticket = request->route->access == ACCESS_STREAM ? parameter(request, "ticket") : NULL;
+	const char *why = NULL;
+
+	if (token.len > 0)
+	{
+		if (grant_read(GRANT_SESSION, token.at, token.len, &request->claims))
+			return true;
+		why = jwt_verify(token.at, token.len, &request->claims);
+		if (why == NULL)
+			return true;
+	}
+	else if (ticket)
+	{
+		if (grant_take(GRANT_STREAM, ticket, strlen(ticket), &request->claims, &request->scope))
+			return true;
+		why = "the ticket has been used, has expired, or is of another gateway";
+	}
+	respond_unauthorized(request, why);
+	return false;
+}
+
 /*
  * Find out who handles a request whose head is there, and who asks.  False: it
  * cannot be, and has been answered.
@@ -176,8 +206,6 @@ bool
 request_admit(Request *request)
 {
 	HttpText	part;
-	HttpText	token;
-	const char *why;
 
 	request->route = find_route(request, &part);
 	if (cors_handle(request))
@@ -205,21 +233,8 @@ request_admit(Request *request)
 						MAX_PARAMETERS);
 		return false;
 	}
-	if (request->route->access != ACCESS_OPEN)
-	{
-		token = token_of(request);
-		if (token.len == 0)
-		{
-			respond_unauthorized(request, NULL);
-			return false;
-		}
-		why = jwt_verify(token.at, token.len, &request->claims);
-		if (why)
-		{
-			respond_unauthorized(request, why);
-			return false;
-		}
-	}
+	if (request->route->access != ACCESS_OPEN && !identify(request))
+		return false;
 	request->is_admitted = true;
 	return true;
 }

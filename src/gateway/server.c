@@ -30,6 +30,8 @@
 static struct evconnlistener *listener = NULL;
 static struct event pause_timer;
 static const char *socket_path = NULL;	/* to be removed at the end */
+static struct sockaddr_storage bound;	/* where it listens */
+static char url[300];
 
 static void
 on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *peer, int len, void *arg)
@@ -91,7 +93,6 @@ listen_to_address(void)
 {
 	struct addrinfo hints = {.ai_flags = AI_PASSIVE,.ai_socktype = SOCK_STREAM};
 	struct addrinfo *addresses;
-	struct sockaddr_storage bound;
 	socklen_t	bound_len = sizeof(bound);
 	char		host[256];
 	char		service[32];
@@ -111,8 +112,11 @@ listen_to_address(void)
 	if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *) &bound, &bound_len) == 0 &&
 		getnameinfo((struct sockaddr *) &bound, bound_len, host, sizeof(host), service, sizeof(service),
 					NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-		say(strchr(host, ':') ? "listening on %s://[%s]:%s" : "listening on %s://%s:%s",
-			tls_is_on() ? "https" : "http", host, service);
+	{
+		snprintf(url, sizeof(url), strchr(host, ':') ? "%s://[%s]:%s" : "%s://%s:%s",
+				 tls_is_on() ? "https" : "http", host, service);
+		say("listening on %s", url);
+	}
 }
 
 /*
@@ -160,6 +164,25 @@ server_begin(void)
 	else
 		listen_to_address();
 	evconnlistener_set_error_cb(listener, on_accept_error);
+}
+
+/* Its address; not to be used by others if it is 0.0.0.0. */
+const char *
+server_url(void)
+{
+	return url;
+}
+
+/* Can nobody but programs of this machine connect? */
+bool
+server_is_loopback(void)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *) &bound;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *) &bound;
+
+	if (bound.ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return bound.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
 /* Take no more connections. */

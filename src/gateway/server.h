@@ -12,5 +12,7 @@
 
 extern void server_begin(void);
 extern void server_end(void);
+extern const char *server_url(void);
+extern bool server_is_loopback(void);
 
 #endif							/* WFLOG_SERVER_H */

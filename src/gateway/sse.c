@@ -5,7 +5,9 @@
  *	  kind it is.
  *
  * The id of an event is the cursor behind it.  That of the last one, COMPLETE,
- * is marked with "e.": who comes back with it has read everything.
+ * is marked with "e.": who comes back with it has read everything.  Streams of
+ * several executions have ids of their own (stream_id.c).  So the line of the
+ * id is never written here.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +16,12 @@
 #include "jsonscan.h"
 
 static void
-begin(Buffer *out, const char *kind, const char *quoted_execution, bool is_final)
+begin(Buffer *out, const char *kind, const char *quoted_session, bool is_final)
 {
 	buffer_string(out, "event: message\ndata: {\"event_type\":\"");
 	buffer_string(out, kind);
 	buffer_string(out, "\",\"session_id\":");
-	buffer_string(out, quoted_execution);
+	buffer_string(out, quoted_session);
 	buffer_string(out, is_final ? ",\"is_final\":true,\"data\":" : ",\"is_final\":false,\"data\":");
 }
 
@@ -31,10 +33,7 @@ end(Buffer *out)
 	buffer_string(out, "\"}\n\n");
 }
 
-/*
- * A log, as the server wrote it.  Without the line of the id, which is another
- * one for a stream of several executions.
- */
+/* A log, as the server wrote it. */
 void
 sse_log(Buffer *out, const char *quoted_execution, const char *log, size_t len, bool live)
 {
@@ -54,27 +53,30 @@ sse_log(Buffer *out, const char *quoted_execution, const char *log, size_t len, 
 	end(out);
 }
 
-/* The end of a stream that has come to the end of its execution, or of what there is. */
+/* The end of an execution's logs, or of what there is; is_final: and that of the stream. */
 void
-sse_complete(Buffer *out, const char *cursor, const char *quoted_execution, const char *status,
-			 bool live, int64 total)
+sse_complete(Buffer *out, const char *quoted_execution, const char *status, bool live, int64 total,
+			 bool is_final)
 {
 	gateway.counters.completions++;
-	buffer_printf(out, "id: e.%s\n", cursor ? cursor : "");
-	begin(out, "COMPLETE", quoted_execution, true);
+	begin(out, "COMPLETE", quoted_execution, is_final);
 	buffer_printf(out, "{\"execution_id\":%s,\"status\":\"%s\",\"message\":\"%s\",\"total_logs\":%lld}",
-				  quoted_execution, status, live ? "Execution completed" : "Historical logs retrieved",
+				  quoted_execution, status[0] ? status : "UNKNOWN", live ? "Execution completed" : "Historical logs retrieved",
 				  (long long) total);
 	end(out);
 }
 
-/* The end of a stream that cannot go on. */
+/*
+ * An execution, or the whole stream, cannot go on.  kind is what is quoted:
+ * "execution_id" or "workflow_id".
+ */
 void
-sse_error(Buffer *out, const char *quoted_execution, const char *error, const char *type)
+sse_error(Buffer *out, const char *quoted, const char *kind, const char *error, const char *type,
+		  bool is_final)
 {
 	gateway.counters.stream_errors++;
-	begin(out, "ERROR", quoted_execution, true);
-	buffer_printf(out, "{\"execution_id\":%s,\"error\":", quoted_execution);
+	begin(out, "ERROR", quoted, is_final);
+	buffer_printf(out, "{\"%s\":%s,\"error\":", kind, quoted);
 	json_quote(out, error, strlen(error));
 	buffer_printf(out, ",\"error_type\":\"%s\"}", type);
 	end(out);

@@ -17,16 +17,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stream.h"
+#include "stream_set.h"
 
 #include <time.h>
 
 #include "metrics.h"
-
-/* Where LISTEN is of no use, streams look so often. */
-#define POLL_MS 1000
-
-#define RETRY_MS 2000			/* clients come back after so long */
 
 int			stream_count = 0;
 static Stream *all_streams = NULL;
@@ -34,13 +29,38 @@ static struct event tick_event;
 
 /* ---- begin and end ---- */
 
-static void
+/* Begin to follow an execution, alone or as one of a set; nothing is read yet. */
+Stream *
+stream_make(Conn *conn, StreamSet *set, const char *execution, bool follow)
+{
+	Stream	   *stream = xmalloc(sizeof(Stream));
+
+	memset(stream, 0, sizeof(Stream));
+	stream->conn = conn;
+	stream->set = set;
+	stream->follow = follow;
+	stream->subscribe = follow;
+	stream->topic = hub_join(execution, stream);
+	stream->at = stream->topic->next_event;
+	return stream;
+}
+
+/* Follow no longer. */
+void
 stream_free(Stream *stream)
 {
 	if (stream->job)
 		job_abandon(stream->job);
 	PQclear(stream->rows);
 	hub_leave(stream->topic, stream);
+	free(stream->cursor);
+	free(stream);
+}
+
+/* The end of a stream that is alone. */
+static void
+stream_remove(Stream *stream)
+{
 	if (stream->next_all)
 		stream->next_all->prev_all = stream->prev_all;
 	if (stream->prev_all)
@@ -49,42 +69,46 @@ stream_free(Stream *stream)
 		all_streams = stream->next_all;
 	stream_count--;
 	claims_free(&stream->claims);
-	free(stream->cursor);
-	free(stream);
+	stream_free(stream);
 }
 
 /* The client has left; called when the connection ends. */
 void
 stream_abandoned(Stream *stream)
 {
-	stream_free(stream);
+	stream_remove(stream);
+}
+
+/* The id of the event up to which a client says it has got everything; its length is 0 if there is none. */
+HttpText
+stream_resume_id(const Request *request)
+{
+	HttpText	header = http_header(&request->http, "Last-Event-ID");
+	const char *after = parameter(request, "after");
+
+	/* EventSource comes back with the header, and with the address it began with */
+	if (header.len == 0 && after)
+		return (HttpText) {after, strlen(after)};
+	return header;
 }
 
 /* The cursor that a client says it has come to; "e." goes before that of COMPLETE. */
 static void
 take_cursor(Stream *stream, const Request *request)
 {
-	HttpText	header = http_header(&request->http, "Last-Event-ID");
-	const char *after = parameter(request, "after");
-	Buffer		text = {0};
+	HttpText	text = stream_resume_id(request);
+	Buffer		cursor = {0};
 
-	/* EventSource comes back with the header, and with the address it began with */
-	if (header.len > 0)
-		buffer_append(&text, header.at, header.len);
-	else if (after && after[0])
-		buffer_string(&text, after);
-	else
-		return;
-	if (strncmp(buffer_text(&text), "e.", 2) == 0)
+	if (text.len >= 2 && memcmp(text.at, "e.", 2) == 0)
 	{
 		stream->was_at_end = true;
-		memmove(text.data, text.data + 2, text.len - 1);
+		text.at += 2;
 		text.len -= 2;
 	}
-	if (text.len > 0)
-		stream->cursor = buffer_text(&text);
-	else
-		buffer_free(&text);
+	if (text.len == 0)
+		return;
+	buffer_append(&cursor, text.at, text.len);
+	stream->cursor = buffer_text(&cursor);
 }
 
 /* GET …/logs/stream */
@@ -96,16 +120,16 @@ handle_stream(Request *request)
 
 	if (!parameter_bool(request, "follow", true, &follow))
 		return;
-	stream = xmalloc(sizeof(Stream));
-	memset(stream, 0, sizeof(Stream));
-	stream->conn = request->conn;
+	if (!scope_allows(request->scope, request->path.value, NULL))
+	{
+		respond_problem(request, 403, NULL, "The ticket is for something else.");
+		return;
+	}
+	stream = stream_make(request->conn, NULL, request->path.value, follow);
 	stream->request = request;
-	stream->follow = follow;
-	stream->subscribe = follow;
 	claims_copy(&stream->claims, &request->claims);
 	stream->patience = clock_ms() + STREAM_PATIENCE_MS;
 	take_cursor(stream, request);
-	stream->topic = hub_join(request->path.value, stream);
 	stream->next_all = all_streams;
 	if (all_streams)
 		all_streams->prev_all = stream;
@@ -124,34 +148,51 @@ stream_send(Stream *stream, const Buffer *bytes)
 	return bytes->len == 0 || conn_send(conn, bytes->data, bytes->len);
 }
 
+/*
+ * Answer a request with the head of a stream, and append what goes first on
+ * it.  False if that was the end of the connection, with all that hangs on it.
+ */
+bool
+stream_open_answer(Conn *conn, Request *request, Buffer *out)
+{
+	respond_stream_head(request);
+	if (conn->closed)
+		return false;
+	conn_stream_begins(conn);
+	request_free(request);
+	buffer_printf(out, "retry: %d\n\n", STREAM_RETRY_MS);
+	return true;
+}
+
 /* The first read was allowed: from now on the answer is a stream. */
 void
 stream_begins_to_answer(Stream *stream)
 {
 	Request    *request = stream->request;
-	Conn	   *conn = stream->conn;
 	Buffer		out = {0};
 
+	if (stream->set)
+	{
+		set_begins_to_answer(stream->set);
+		return;
+	}
+	if (request == NULL)
+		return;
 	stream->request = NULL;
 	stream->next_beat = clock_ms() + gateway.options.heartbeat;
-	respond_stream_head(request);
-	if (conn->closed)
-		return;					/* with the request, and with us */
-	conn_stream_begins(conn, stream);
-	request_free(request);
-	buffer_printf(&out, "retry: %d\n\n", RETRY_MS);
-	stream_send(stream, &out);
+	if (stream_open_answer(stream->conn, request, &out))
+		stream_send(stream, &out);
 	buffer_free(&out);
 }
 
 /* End it when what has been sent is out. */
-void
+static void
 stream_end(Stream *stream)
 {
 	Conn	   *conn = stream->conn;
 
 	conn->stream = NULL;
-	stream_free(stream);
+	stream_remove(stream);
 	conn_end_after_output(conn);
 }
 
@@ -164,24 +205,46 @@ stream_refuse(Stream *stream, int status, const char *type, const char *message)
 {
 	Buffer		out = {0};
 
+	if (stream->set)
+	{
+		set_refused(stream, status, type, message);
+		return;
+	}
 	if (stream->request)
 	{
 		Request    *request = stream->request;
 
 		stream->conn->stream = NULL;
-		stream_free(stream);
-		if (status == 503)
-			request_header(request, "Retry-After: 2");
-		if (status == 204)
-			respond(request, status, NULL, NULL, 0);
-		else
-			respond_problem(request, status, NULL, "%s", message);
+		stream_remove(stream);
+		stream_respond_refusal(request, status, message);
 		return;
 	}
-	sse_error(&out, stream->topic->quoted, message, type);
+	sse_error(&out, stream->topic->quoted, "execution_id", message, type, true);
 	if (stream_send(stream, &out))
 		stream_end(stream);
 	buffer_free(&out);
+}
+
+/* Answer a request for a stream that does not come about. */
+void
+stream_respond_refusal(Request *request, int status, const char *message)
+{
+	if (status == 503)
+		request_header(request, "Retry-After: 2");
+	if (status == 204)
+		respond(request, status, NULL, NULL, 0);
+	else
+		respond_problem(request, status, NULL, "%s", message);
+}
+
+/* It has been told the end, and there is nothing more. */
+void
+stream_nothing_new(Stream *stream)
+{
+	if (stream->set)
+		set_nothing_new(stream);
+	else
+		stream_refuse(stream, 204, NULL, NULL); /* do not come back */
 }
 
 /* Everything has been sent, and there is the end. */
@@ -190,14 +253,26 @@ stream_complete(Stream *stream)
 {
 	Buffer		out = {0};
 
-	sse_complete(&out, stream->cursor, stream->topic->quoted, stream->status[0] ? stream->status : "UNKNOWN",
-				 stream->was_live, stream->total);
+	if (stream->set)
+	{
+		set_complete(stream);
+		return;
+	}
+	buffer_printf(&out, "id: e.%s\n", stream->cursor ? stream->cursor : "");
+	sse_complete(&out, stream->topic->quoted, stream->status, stream->was_live, stream->total, true);
 	if (stream_send(stream, &out))
 		stream_end(stream);
 	buffer_free(&out);
 }
 
-/* The gateway ends: the client is asked to come back, not all in the same moment. */
+/* When the gateway ends, clients are asked to come back, not all in the same moment. */
+void
+stream_append_farewell(Buffer *out)
+{
+	buffer_printf(out, "retry: %lld\n\n", (long long) with_jitter(STREAM_RETRY_MS));
+}
+
+/* The gateway ends. */
 void
 stream_drain(Stream *stream)
 {
@@ -208,14 +283,15 @@ stream_drain(Stream *stream)
 		stream_refuse(stream, 503, "", "The gateway is being stopped.");
 		return;
 	}
-	buffer_printf(&out, "retry: %lld\n\n", (long long) with_jitter(RETRY_MS));
+	stream_append_farewell(&out);
 	if (stream_send(stream, &out))
 		stream_end(stream);
 	buffer_free(&out);
 }
 
+/* Keep the cursor behind the event that is about to be appended, and append the line of its id. */
 void
-stream_keep_cursor(Stream *stream, const char *cursor)
+stream_append_id(Stream *stream, Buffer *out, const char *cursor)
 {
 	size_t		len = strlen(cursor) + 1;
 
@@ -223,6 +299,14 @@ stream_keep_cursor(Stream *stream, const char *cursor)
 	if (stream->cursor == NULL || strlen(stream->cursor) + 1 != len)
 		stream->cursor = xrealloc(stream->cursor, len);
 	memcpy(stream->cursor, cursor, len);
+	if (stream->set)
+	{
+		set_append_id(stream->set, out);
+		return;
+	}
+	buffer_string(out, "id: ");
+	buffer_append(out, cursor, len - 1);
+	buffer_char(out, '\n');
 }
 
 /* ---- live ---- */
@@ -234,6 +318,8 @@ stream_went_live(Stream *stream)
 	stream->state = STREAM_LIVE;
 	stream->was_live = true;
 	stream->receiving[0] = '\0';
+	if (stream->set)
+		set_turn_over(stream);
 	stream_pump(stream);
 }
 
@@ -318,11 +404,8 @@ stream_pump(Stream *stream)
 		}
 		if (event->kind == EVENT_LOG)
 		{
-			buffer_string(&out, "id: ");
-			buffer_string(&out, event->cursor);
-			buffer_char(&out, '\n');
+			stream_append_id(stream, &out, event->cursor);
 			buffer_append(&out, event->body, event->body_len);
-			stream_keep_cursor(stream, event->cursor);
 			gateway.counters.events_sent++;
 			if (now == 0)
 				now = wall_us();
@@ -345,6 +428,19 @@ stream_writable(Stream *stream)
 
 /* ---- time ---- */
 
+/* Read the table, if it is time for that. */
+void
+stream_tick_read(Stream *stream, int64 now)
+{
+	if (stream->state == STREAM_WAITING && now >= stream->retry_at && pool_is_up())
+		stream_catch_up(stream);
+	else if (stream->state == STREAM_LIVE && listener_is_polling() && now >= stream->retry_at)
+	{
+		stream->retry_at = now + STREAM_POLL_MS;
+		stream_catch_up(stream);
+	}
+}
+
 /* What is due for a stream, which may be its end. */
 static void
 stream_tick(Stream *stream, int64 now)
@@ -353,8 +449,8 @@ stream_tick(Stream *stream, int64 now)
 	{
 		if (stream->state == STREAM_WAITING && now >= stream->patience)
 			stream_refuse(stream, 503, "unavailable", "The database cannot be reached.");
-		else if (stream->state == STREAM_WAITING && now >= stream->retry_at && pool_is_up())
-			stream_catch_up(stream);
+		else
+			stream_tick_read(stream, now);
 		return;
 	}
 	if (stream->claims.expires <= time(NULL))
@@ -368,13 +464,7 @@ stream_tick(Stream *stream, int64 now)
 		if (conn_pending(stream->conn) == 0 && !conn_send(stream->conn, ":\n\n", 3))
 			return;
 	}
-	if (stream->state == STREAM_WAITING && now >= stream->retry_at && pool_is_up())
-		stream_catch_up(stream);
-	else if (stream->state == STREAM_LIVE && listener_is_polling() && now >= stream->retry_at)
-	{
-		stream->retry_at = now + POLL_MS;
-		stream_catch_up(stream);
-	}
+	stream_tick_read(stream, now);
 }
 
 static void
@@ -388,6 +478,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		next = stream->next_all;
 		stream_tick(stream, now);
 	}
+	sets_tick(now);
 }
 
 void

@@ -12,14 +12,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "stream.h"
+#include "stream_set.h"
 
 #include "metrics.h"
 
 /* Logs of one read: the client's slowness keeps them in memory. */
 #define MAX_ROWS 250
-
-#define RETRY_READ_MS 1000
 
 static const char channel_sql[] = "SELECT wflog.gateway_channel($1::pg_catalog.varchar)";
 static const char execution_sql[] =
@@ -30,14 +28,20 @@ static const char tail_sql[] =
 
 static void read_done(Job *job);
 
-/* Read from the cursor on. */
+/* Read from the cursor on; one of a set, when it is its turn. */
 void
 stream_catch_up(Stream *stream)
 {
 	const char *execution = stream->topic->execution;
-	Job		   *job = job_make(JOB_STREAM, stream->claims.json, gateway.options.logs_timeout, read_done, stream);
+	Job		   *job;
 	Statement  *statement;
 
+	if (stream->set && !set_takes_turn(stream))
+	{
+		stream->state = STREAM_QUEUED;
+		return;
+	}
+	job = job_make(JOB_STREAM, stream->claims.json, gateway.options.logs_timeout, read_done, stream);
 	stream->subscribing = stream->subscribe && !listener_is_polling();
 	if (stream->subscribing)
 	{
@@ -64,36 +68,74 @@ static void
 wait_and_retry(Stream *stream)
 {
 	stream->state = STREAM_WAITING;
-	stream->retry_at = clock_ms() + with_jitter(RETRY_READ_MS);
+	stream->retry_at = clock_ms() + with_jitter(STREAM_RETRY_READ_MS);
+	if (stream->set)
+		set_turn_over(stream);
 }
 
-/* The database has refused. */
-static void
-read_failed(Stream *stream, const Job *job)
+/*
+ * What the failure of a stream's job means: the status, the type of error and
+ * the message to refuse it with; 0 if it may go by itself.
+ */
+int
+stream_failure(const Job *job, const char **type, const char **message)
 {
 	const char *state = job_sqlstate(job);
 
-	if (strcmp(state, "25006") == 0 && stream->subscribing)
+	*message = job_message(job);
+	if (job->outcome != JOB_FAILED)
+		return 0;
+	if (strcmp(state, "P0002") == 0)
+	{
+		*type = "not_found";
+		*message = "There is no such execution.";
+		return 404;
+	}
+	if (strcmp(state, "WF001") == 0 || strcmp(state, "22023") == 0 || strcmp(state, "22021") == 0)
+	{
+		*type = "bad_cursor";
+		return 422;
+	}
+	if (strcmp(state, "WF002") == 0)
+	{
+		*type = "gap";
+		return 410;
+	}
+	if (strcmp(state, "42501") == 0)
+	{
+		*type = "forbidden";
+		*message = "This is not allowed.";
+		return 403;
+	}
+	if (strcmp(state, "40001") == 0 || strcmp(state, "57014") == 0 || strncmp(state, "53", 2) == 0 ||
+		strncmp(state, "57P", 3) == 0 || strcmp(state, "55P03") == 0)
+		return 0;
+	*type = "fatal_error";
+	*message = "The database reports an error.";
+	return 500;
+}
+
+/* The table could not be read. */
+static void
+read_failed(Stream *stream, const Job *job)
+{
+	const char *type;
+	const char *message;
+	int			status;
+
+	if (stream->subscribing && strcmp(job_sqlstate(job), "25006") == 0)
 	{
 		listener_must_poll();	/* a standby */
 		stream_catch_up(stream);
+		return;
 	}
-	else if (strcmp(state, "P0002") == 0)
-		stream_refuse(stream, 404, "not_found", "There is no such execution.");
-	else if (strcmp(state, "WF001") == 0 || strcmp(state, "22023") == 0 || strcmp(state, "22021") == 0)
-		stream_refuse(stream, 422, "bad_cursor", job_message(job));
-	else if (strcmp(state, "WF002") == 0)
-		stream_refuse(stream, 410, "gap", job_message(job));
-	else if (strcmp(state, "42501") == 0)
-		stream_refuse(stream, 403, "forbidden", "This is not allowed.");
-	else if (strcmp(state, "40001") == 0 || strcmp(state, "57014") == 0 || strncmp(state, "53", 2) == 0 ||
-			 strncmp(state, "57P", 3) == 0 || strcmp(state, "55P03") == 0)
+	status = stream_failure(job, &type, &message);
+	if (status == 500)
+		complain("a stream of \"%s\" failed: %s: %s", stream->topic->execution, job_sqlstate(job), job_message(job));
+	if (status == 0)
 		wait_and_retry(stream);
 	else
-	{
-		complain("a stream of \"%s\" failed: %s: %s", stream->topic->execution, state, job_message(job));
-		stream_refuse(stream, 500, "fatal_error", "The database reports an error.");
-	}
+		stream_refuse(stream, status, type, message);
 }
 
 /* What the table has, and how it is with the execution. */
@@ -103,21 +145,17 @@ read_done(Job *job)
 	Stream	   *stream = job->owner;
 	Conn	   *conn = stream->conn;
 	int			first = stream->subscribing ? 1 : 0;
+	Request    *request = stream->set ? stream->set->request : stream->request;
 	PGresult   *execution;
 	PGresult   *rows;
 	int			count;
 
 	stream->job = NULL;
-	if (stream->request)
-		stream->request->database_us += job->took_us;
-	if (job->outcome == JOB_FAILED)
-	{
-		read_failed(stream, job);
-		return;
-	}
+	if (request)
+		request->database_us += job->took_us;
 	if (job->outcome != JOB_DONE)
 	{
-		wait_and_retry(stream);
+		read_failed(stream, job);
 		return;
 	}
 	execution = job->results[first];
@@ -128,14 +166,13 @@ read_done(Job *job)
 	stream->is_terminal = PQgetvalue(execution, 0, 1)[0] == 't';
 	stream->total = strtoll(PQgetvalue(execution, 0, 2), NULL, 10);
 
-	if (stream->request && stream->was_at_end && count == 0 && (stream->is_terminal || !stream->follow))
+	if (stream->was_at_end && count == 0 && (stream->is_terminal || !stream->follow))
 	{
-		/* it has been told the end, and there is nothing more: do not come back */
-		stream_refuse(stream, 204, NULL, NULL);
+		stream_nothing_new(stream);
 		return;
 	}
-	if (stream->request)
-		stream_begins_to_answer(stream);
+	stream->was_at_end = false;
+	stream_begins_to_answer(stream);
 	if (conn->closed)
 		return;
 	job->results[first + 1] = NULL;
@@ -159,15 +196,13 @@ stream_send_rows(Stream *stream)
 		buffer_clear(&out);
 		while (stream->row < count && out.len < STREAM_HIGH_WATER)
 		{
-			const char *cursor = PQgetvalue(rows, stream->row, 0);
 			const char *log = PQgetvalue(rows, stream->row, 1);
 			size_t		len = PQgetlength(rows, stream->row, 1);
 
-			buffer_printf(&out, "id: %s\n", cursor);
+			stream_append_id(stream, &out, PQgetvalue(rows, stream->row, 0));
 			sse_log(&out, stream->topic->quoted, log, len, stream->was_live);
 			if (stream->was_live)
 				count_delivery(log_written_at(log, len), now);
-			stream_keep_cursor(stream, cursor);
 			gateway.counters.events_sent++;
 			stream->row++;
 		}

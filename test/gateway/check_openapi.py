@@ -342,7 +342,8 @@ def check_exchange(document, shapes, exchange, loose):
     for event in exchange.get("events", []):
         errors += document.errors(content[kind]["x-event"], event)
         data = json.loads(event["data"])
-        wanted = {"$ref": "#/components/schemas/EventData"}
+        # ServerSentEvent has EventData in it, ServerSentEventOfMany EventDataOfMany
+        wanted = {"$ref": content[kind]["x-event"]["$ref"].replace("ServerSentEvent", "EventData")}
         errors += document.errors(wanted, data)
         errors += shapes.errors("EventData", data)
         if document.is_news(exchange, data["event_type"]):

@@ -232,9 +232,10 @@ sub take
 			$event{$1} = $2 if $line =~ /^(\w+): ?(.*)$/;
 		}
 		$stream->{retry} = $event{retry} if defined $event{retry};
+		# as in EventSource, an id counts without an event, too
+		$stream->{id} = $event{id} if defined $event{id};
 		next unless defined $event{data};
 		$event{raw} = delete $event{data};
-		$stream->{id} = $event{id} if defined $event{id};
 		push @{ $stream->{events} }, \%event;
 	}
 	return;

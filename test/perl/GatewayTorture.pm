@@ -130,7 +130,7 @@ sub cut
 sub connect_client
 {
 	my ($self, $client) = @_;
-	$client->{stream} = eval { $self->{gateway}->begin_stream("/api/v1/app/executions/$client->{execution}/logs/stream",
+	$client->{stream} = eval { $self->{gateway}->begin_stream($client->{path} // "/api/v1/app/executions/$client->{execution}/logs/stream",
 		token('alice'), defined $client->{id} ? ('Last-Event-ID' => $client->{id}) : ()) };
 	$client->{connections}++ if $client->{stream};
 	return;
@@ -158,22 +158,28 @@ sub take_events
 		}
 	}
 	Gateway::take($stream, 0);
-	foreach my $event (splice @{ $stream->{events} })
-	{
-		my $type = Gateway::event_type($event);
-		if ($type eq 'LOG')
-		{
-			push @{ $client->{got} }, Gateway::log_id($event);
-			my ($session, $n, $part) = $event->{raw} =~ /"message":"(\d+:\d+):(\d+):(\d+)/;
-			if (!defined $session) { $client->{unknown}++ }
-			elsif (($client->{last}{$session} // 0) >= $n * 10 + $part) { $client->{disorder}++ }
-			else { $client->{last}{$session} = $n * 10 + $part }
-		}
-		$client->{id} = $event->{id} if defined $event->{id};
-		$client->{complete} = Gateway::data($event)->{data} if $type eq 'COMPLETE';
-		$client->{error} = Gateway::data($event)->{data}{error_type} if $type eq 'ERROR';
-	}
+	$self->take_event($client, $_) foreach splice @{ $stream->{events} };
+	$client->{id} = $stream->{id} if defined $stream->{id};
 	$self->cut($client) if $stream->{closed};
+	return;
+}
+
+# Take an event.
+sub take_event
+{
+	my ($self, $client, $event) = @_;
+	my $type = Gateway::event_type($event);
+
+	if ($type eq 'LOG')
+	{
+		push @{ $client->{got} }, Gateway::log_id($event);
+		my ($session, $n, $part) = $event->{raw} =~ /"message":"(\d+:\d+):(\d+):(\d+)/;
+		if (!defined $session) { $client->{unknown}++ }
+		elsif (($client->{last}{$session} // 0) >= $n * 10 + $part) { $client->{disorder}++ }
+		else { $client->{last}{$session} = $n * 10 + $part }
+	}
+	$client->{complete} = Gateway::data($event)->{data} if $type eq 'COMPLETE';
+	$client->{error} = Gateway::data($event)->{data}{error_type} if $type eq 'ERROR';
 	return;
 }
 

@@ -9,6 +9,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
+use Digest::SHA qw(sha256_hex);
 use Gateway;
 use IPC::Run ();
 use JSON::PP ();
@@ -20,7 +21,7 @@ use WflogCommand;
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
 my $node = Gateway::new_server('max_connections = 60');
-my $gateway = Gateway->start;
+my $gateway = Gateway->start('--print-link=alice');
 my $answer = $gateway->get('/openapi.json');
 is("$answer->{status} $answer->{headers}{'content-type'}", '200 application/json', 'the document');
 my $file = PostgreSQL::Test::Utils::tempdir() . '/openapi.json';
@@ -118,6 +119,8 @@ sub address
 		$parameters{ $parameter->{name} } = $typical{ $parameter->{name} } unless exists $parameters{ $parameter->{name} };
 	}
 	$parameters{follow} //= 'false' if $path =~ /stream/;
+	# one of the two is required
+	$parameters{execution_id} //= $typical{execution_id} if $path =~ m{/logs/stream$} && $path !~ /execution_id/ && !exists $parameters{workflow_id};
 	my $target = $path =~ s/\{(\w+)\}/delete $parameters{$1} \/\/ $typical{$1}/ger;
 	my $query = join '&', map { "$_=" . $parameters{$_} =~ s/([^A-Za-z0-9._~-])/sprintf '%%%02X', ord $1/ger } grep { defined $parameters{$_} } sort keys %parameters;
 	return $query eq '' ? $target : "$target?$query";
@@ -197,7 +200,8 @@ foreach my $path (@guarded)
 
 # ---- writing
 
-my @writes = map { my $path = $_; map { [ uc $_, $path ] } grep { $document->{paths}{$path}{$_} } qw(post patch) } sort keys %{ $document->{paths} };
+my @others = map { my $path = $_; map { [ uc $_, $path ] } grep { $document->{paths}{$path}{$_} } qw(post patch) } sort keys %{ $document->{paths} };
+my @writes = grep { $_->[1] !~ m{/(stream-tickets|sessions)$} } @others;
 
 # Send a body; the typical one unless another is given.
 sub write_to
@@ -270,6 +274,36 @@ foreach my $followed ($live, $expiring)
 	keep('GET', $stream, { status => 200, headers => headers_of($followed->{head}), content => '' },
 		events => [ map { { event => $_->{event}, data => $_->{raw}, defined $_->{id} ? (id => $_->{id}) : () } } @{ $followed->{events} } ]);
 }
+
+foreach my $path (grep { is_stream(operation('GET', $_)) && !/execution_id/ } @guarded)
+{
+	my $got = ask($path, {});
+	my ($last) = (reverse split /\n/, $got->{content} =~ s/^(?!id: ).*\n//mgr)[0] =~ /^id: (.*)/;
+	is(ask($path, { follow => 'true' }, 'Last-Event-ID' => $last)->{status}, 204, 'the end of all has been told');
+	my $gone = 'm1~' . substr(sha256_hex('old'), 0, 12) . "o$before_removal";
+	is(ask($path, { execution_id => 'old', after => $gone })->{status}, 410, '  logs that were not sent yet have gone');
+	is(ask($path, { after => 'x' })->{status}, 422, '  no id');
+	is(ask($path, { workflow_id => 'w1' })->{status}, 200, '  those of a workflow');
+}
+
+# ---- tickets and sessions
+
+# Send a body, perhaps with a token.
+sub post_to
+{
+	my ($path, $body, $token) = @_;
+	my $got = $gateway->get($path, $token, method => 'POST', body => $body, 'Content-Type' => 'application/json');
+	keep('POST', $path, $got, sent => $body, sent_type => 'application/json');
+	return $got->{status};
+}
+my $tickets = '/api/v1/app/stream-tickets';
+is(join(' ', map { post_to($tickets, $_, $alice) } '{}', '{"execution_ids":["a","b"]}', '{"workflow_id":"w"}', '[]', '{"workflow_id":""}', '{"x":1}'),
+	'201 201 201 400 422 422', 'tickets');
+is(post_to($tickets, '{}'), 401, 'not without token');
+is(join(' ', sort { $a <=> $b } map { post_to($tickets, '{}', token('greedy')) } 1 .. 101), join(' ', (201) x 100, 429), 'not too many');
+$gateway->{run}{handle}->pump while $gateway->{run}{out} !~ /#ticket=[\w-]+\n/;
+my ($link) = $gateway->{run}{out} =~ /#ticket=([\w-]+)/;
+is(join(' ', map { post_to('/api/v1/app/sessions', $_) } '[]', '{}', '{"ticket":"x"}', qq({"ticket":"$link"})), '400 422 401 201', 'sessions');
 
 # ---- parameters: what they take, and what they do not
 
@@ -345,7 +379,7 @@ is(wflog_end($gateway->{run}), 0, 'it ends');
 # ---- all together
 
 my @missing;
-foreach my $operation (@writes, map { [ 'GET', $_ ] } @reads)
+foreach my $operation (@others, map { [ 'GET', $_ ] } @reads)
 {
 	my ($method, $path) = @$operation;
 	push @missing, grep { !$provoked{$_} } map { "$method $path $_" } grep { $_ ne 'default' } sort keys %{ operation($method, $path)->{responses} };

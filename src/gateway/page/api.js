@@ -1,6 +1,9 @@
 // Requests, who makes them, and what to do about their failures.
 
 const KEY = 'wflog-token';
+const WHO = 'wflog-who';	// of a session, whose token says nothing: {sub, exp}
+
+const app = '/api/v1/app';
 
 /** What went wrong, from a problem document; status 0: the gateway was not reached. */
 export class Problem extends Error {
@@ -18,6 +21,7 @@ export class Problem extends Error {
 
 let token = sessionStorage.getItem(KEY);
 let asking = null;
+let arriving = null;
 let ask = async () => { };
 
 /** Who asks for tokens: a function of why, which ends when there is another. */
@@ -25,25 +29,60 @@ export function askWith(dialog) {
 	ask = dialog;
 }
 
-export function setToken(text) {
+export function setToken(text, who = null) {
 	token = text.trim().replace(/^Bearer\s+/i, '');
 	sessionStorage.setItem(KEY, token);
+	if (who)
+		sessionStorage.setItem(WHO, JSON.stringify(who));
+	else
+		sessionStorage.removeItem(WHO);
 }
 
-/** A token in the fragment (#token=…) is taken, and out of the address. */
+/* Exchange the ticket of a link for a session; if it is not good any more, for a token that is asked for. */
+async function takeTicket(ticket) {
+	let why;
+	try {
+		const response = await fetch(`${app}/sessions`, { method: 'POST', headers: { 'Content-Type': 'application/json' },
+			body: JSON.stringify({ ticket }), credentials: 'omit' });
+		if (response.ok) {
+			const session = await response.json();
+			setToken(session.token, { sub: session.sub, exp: Date.now() / 1000 + session.expires_in });
+			return;
+		}
+		why = (await problemOf(response)).message;
+	} catch {
+		why = 'The gateway cannot be reached.';
+	}
+	// it may have been taken in this very tab, and the session still be good
+	if (!token)
+		await needToken(why);
+}
+
+/**
+ * A token in the fragment (#token=…) is taken, and out of the address; so is the ticket
+ * of a link (#ticket=…), for which requests wait until it has been exchanged.
+ */
 export function tokenFromAddress() {
-	const match = /[#&?]token=([^&]+)/.exec(location.hash);
+	const match = /[#&?](token|ticket)=([^&]+)/.exec(location.hash);
 	if (!match)
-		return;
-	setToken(decodeURIComponent(match[1]));
+		return null;
+	const text = decodeURIComponent(match[2]);
+	if (match[1] === 'token')
+		setToken(text);
+	else
+		arriving = takeTicket(text).finally(() => { arriving = null; });
 	let rest = location.hash.slice(0, match.index + 1) + location.hash.slice(match.index + match[0].length);
 	rest = rest.replace(/[&?#]+$/, '').replace(/^#&/, '#').replace(/\?&/, '?');
 	history.replaceState(null, '', location.pathname + location.search + (rest || '#/'));
+	return arriving;
 }
 
 /** The claims of the token, not verified: only for showing who one is. */
 export function claims() {
 	try {
+		const who = sessionStorage.getItem(WHO);
+		if (who)
+			return JSON.parse(who);
 		const part = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
 		const bytes = Uint8Array.from(atob(part), character => character.charCodeAt(0));
 		return JSON.parse(new TextDecoder().decode(bytes));
@@ -71,6 +110,8 @@ export async function request(path, { parameters = {}, headers = {}, signal } = 
 	const query = new URLSearchParams(Object.entries(parameters)
 		.filter(([, value]) => value !== null && value !== undefined && value !== '')).toString();
 	for (;;) {
+		if (arriving)
+			await arriving;
 		if (!token)
 			await needToken(null);
 		signal?.throwIfAborted();
@@ -137,7 +178,6 @@ export async function getPatiently(path, parameters, signal, waiting) {
 	}
 }
 
-const app = '/api/v1/app';
 export const paths = {
 	executions: `${app}/executions`,
 	execution: id => `${app}/executions/${encodeURIComponent(id)}`,

@@ -13,7 +13,7 @@ let view = null;
 // ---- where one is: #/ the executions, #/e/ID one of them, #/w/ID a workflow
 
 function show() {
-	tokenFromAddress();
+	tokenFromAddress()?.then(showWho);
 	const match = /^#\/(?:([ew])\/([^?]*))?(?:\?(.*))?$/.exec(location.hash || '#/');
 	const View = { e: ExecutionView, w: WorkflowView }[match?.[1]] ?? HomeView;
 	let id = '';
