@@ -1,5 +1,5 @@
 # ./dev demo: a cluster of its own, a real workflow (workflow.sh), and a look at
-# its logs.
+# its logs, also by the gateway.
 
 demo_place()
 {
@@ -42,6 +42,9 @@ demo()
 		CREATE ROLE alice LOGIN;
 		CREATE ROLE bob LOGIN;
 		GRANT wflog_reader TO alice, bob;
+		-- And "wflog serve", which speaks for whoever shows it a token.
+		CREATE ROLE gateway LOGIN;
+		GRANT wflog_gateway TO gateway;
 		CREATE DATABASE staging;	-- the workflow's own, for its last step
 		SET client_min_messages = warning;	-- the keeper may be at it already
 		CALL wflog.maintain();
@@ -50,6 +53,8 @@ demo()
 
 	demo_workflow
 	demo_look
+	demo_show_gateway
+	demo_farewell
 }
 
 # Make and start the cluster.
@@ -88,10 +93,132 @@ demo_running()
 demo_stop()
 {
 	demo_place
+	demo_gateway_stop
 	if demo_running; then
 		as_user_in "$demo_dir" "$demo_bin/pg_ctl" -D data -m fast -s stop
 		echo "stopped the cluster in $demo_dir"
 	fi
+}
+
+# ---- the gateway, beside the cluster ------------------------------------------
+
+# Was "wflog serve" built? Its libraries may not be there.
+demo_has_gateway()
+{
+	"$demo_bin/wflog" --help | grep -q '^  serve '
+}
+
+# The gateway's process, if it runs.
+demo_gateway_pid()
+{
+	local pid
+
+	pid=$(as_user cat "$demo_dir/gateway.pid" 2>/dev/null) &&
+		[ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$demo_bin/wflog" ] && echo "$pid"
+}
+
+# Start it on loopback, at a port that is free; it prints links into gateway.out.
+demo_gateway_start()
+{
+	local tries
+
+	as_user_in "$demo_dir" sh -euc '
+		umask 077
+		[ -s secret ] || head -c 48 /dev/urandom | base64 >secret
+		: >gateway.out
+		: >gateway.log'
+	as_user_in "$demo_dir" env PGHOST="$demo_socket" setsid --fork sh -c '
+		echo $$ >gateway.pid
+		exec "$1" serve -U gateway -d postgres --listen=127.0.0.1:0 --jwt-secret-file=secret \
+			--print-link=alice </dev/null >gateway.out 2>gateway.log' - "$demo_bin/wflog" 9>&-
+	for ((tries = 0; tries < 100; tries++)); do
+		! as_user grep -q ticket= "$demo_dir/gateway.out" || return 0
+		sleep 0.1
+	done
+	as_user cat "$demo_dir/gateway.log" >&2
+	die "the gateway in $demo_dir does not start"
+}
+
+demo_gateway_stop()
+{
+	local pid tries
+
+	pid=$(demo_gateway_pid) || return 0
+	kill "$pid"
+	for ((tries = 0; tries < 150; tries++)); do
+		demo_gateway_pid >/dev/null || return 0
+		sleep 0.1
+	done
+	kill -KILL "$pid"
+}
+
+# Another link to the page, which is good once.
+demo_new_link()
+{
+	local pid before tries
+
+	pid=$(demo_gateway_pid) || die "the gateway in $demo_dir does not run"
+	before=$(as_user wc -l <"$demo_dir/gateway.out")
+	kill -USR1 "$pid"
+	for ((tries = 0; tries < 100; tries++)); do
+		if [ "$(as_user wc -l <"$demo_dir/gateway.out")" -gt "$before" ]; then
+			as_user tail -n 1 "$demo_dir/gateway.out"
+			return 0
+		fi
+		sleep 0.1
+	done
+	die "the gateway prints no link"
+}
+
+# What curl can show: the token of a session, for the ticket of a link.
+demo_new_token()
+{
+	local link body
+	link=$(demo_new_link)
+	body="{\"ticket\":\"${link##*ticket=}\"}"
+	exec 3<>"/dev/tcp/127.0.0.1/$(demo_port "$link")"
+	printf 'POST /api/v1/app/sessions HTTP/1.0\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s' \
+		"${#body}" "$body" >&3
+	sed -n 's/.*"token":"\([^"]*\)".*/\1/p' <&3
+	exec 3>&-
+}
+
+demo_port()
+{
+	local rest=${1#http://127.0.0.1:}
+	echo "${rest%%/*}"
+}
+
+# A link to the page, and a stream for curl.
+demo_show_gateway()
+{
+	local link
+
+	if ! demo_has_gateway; then
+		say "In a browser"
+		echo "not here: wflog was built without \"wflog serve\" (libevent, cjose, jansson)"
+		return
+	fi
+	demo_gateway_start
+	link=$(demo_new_link)
+	say "In a browser, as alice: a link that is good once, within 15 minutes"
+	echo "${link%%#*}#/e/$execution?${link##*#}"
+	say "As a stream of events, for an hour"
+	cat <<-END
+		curl -N -H 'Authorization: Bearer $(demo_new_token)' \\
+		  ${link%%/#*}/api/v1/app/executions/$execution/logs/stream
+	END
+}
+
+# ./dev link: another one, also after ./dev stop.
+demo_link()
+{
+	demo_place
+	[ -d "$demo_dir/data" ] || die "there is no cluster yet: ./dev demo makes it"
+	demo_has_gateway || die "wflog was built without \"wflog serve\""
+	demo_running || demo_start
+	demo_gateway_pid >/dev/null || demo_gateway_start
+	demo_new_link
 }
 
 # psql on the cluster, as a user given first.
@@ -170,12 +297,16 @@ demo_look()
 	show "" postgres "SELECT * FROM wflog.verify_audit($e);"
 	show "Bob, whose workflow it is not" bob \
 "SELECT count(*) FROM wflog.workflow_execution_logs WHERE execution_id = $e;"
+}
 
+demo_farewell()
+{
 	cat <<-END
 
 		The cluster is running, in $demo_dir
 		  ./dev psql             a session as its superuser; -U alice, -U bob, -U engine: as one of them
 		  ./dev demo             all of this again, on a new cluster
+		  ./dev link             another link to the page
 		  ./dev stop             stop it; ./dev psql starts it again
 		  ./dev clean            stop it and remove everything
 		To begin with: SELECT * FROM wflog.tail('$execution');

@@ -57,8 +57,9 @@ typedef struct WorkflowScan
 	int			ended_count;
 	Ended		ended[SET_ENDED_ROOM];	/* registered after floor, oldest first */
 	StreamId   *resumed;		/* what of the client's id has not been found yet; or NULL */
-	Buffer		told;			/* executions that have started, as elements of an array, commas before them */
-	size_t		told_asked;		/* so much of it is in the job at hand */
+	char	  **told;			/* executions that have started and were not found yet */
+	int			told_count;
+	int			told_asked;		/* so many of them are in the job at hand */
 } WorkflowScan;
 
 typedef struct StreamSet

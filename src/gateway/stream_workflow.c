@@ -36,8 +36,8 @@
 StaticAssertDecl(MAX_FOUND > SET_MEMBERS + SET_ENDED_ROOM, "a look must find more than what is known");
 StaticAssertDecl(STREAM_ID_ENTRIES >= SET_MEMBERS + SET_ENDED_ROOM, "ids must have room for all that is known");
 
-/* Bytes of names of executions that have started; beyond that we look for all of them. */
-#define MAX_TOLD 65536
+/* Names of executions that have started; beyond that we look for all of them. */
+#define MAX_TOLD 1000
 
 static const char channel_sql[] = "SELECT wflog.gateway_channel(NULL, $1)";
 
@@ -76,6 +76,18 @@ SELECT_EXECUTIONS " AND (" NEW_OR_TOLD ")" OF_WORKFLOW
 
 static void look_done(Job *job);
 
+/* Drop the first of the names that we were told. */
+static void
+forget_told(WorkflowScan *scan, int count)
+{
+	if (count == 0)
+		return;
+	for (int i = 0; i < count; i++)
+		free(scan->told[i]);
+	memmove(scan->told, scan->told + count, sizeof(char *) * (scan->told_count - count));
+	scan->told_count -= count;
+}
+
 void
 scan_free(WorkflowScan *scan)
 {
@@ -84,9 +96,10 @@ scan_free(WorkflowScan *scan)
 	if (scan->resumed)
 		stream_id_free(scan->resumed);
 	free(scan->resumed);
+	forget_told(scan, scan->told_count);
+	free(scan->told);
 	free(scan->workflow);
 	free(scan->quoted);
-	buffer_free(&scan->told);
 	free(scan);
 }
 
@@ -142,6 +155,25 @@ forget(WorkflowScan *scan)
 
 /* ---- looking ---- */
 
+/* The names of executions that have started, as an array. */
+static void
+append_told(const WorkflowScan *scan, Buffer *out)
+{
+	buffer_char(out, '{');
+	for (int i = 0; i < scan->told_count; i++)
+	{
+		buffer_string(out, i > 0 ? ",\"" : "\"");
+		for (const char *c = scan->told[i]; *c; c++)
+		{
+			if (*c == '"' || *c == '\\')
+				buffer_char(out, '\\');
+			buffer_char(out, *c);
+		}
+		buffer_char(out, '"');
+	}
+	buffer_char(out, '}');
+}
+
 /* The hashes of the client's id that have not been found yet, as an array. */
 static void
 append_resumed(const WorkflowScan *scan, Buffer *out)
@@ -179,10 +211,7 @@ look(StreamSet *set)
 		statement_number(statement, scan->floor);
 	else
 		statement_text(statement, NULL);
-	buffer_char(&array, '{');
-	if (scan->told.len > 0)
-		buffer_append(&array, scan->told.data + 1, scan->told.len - 1);
-	buffer_char(&array, '}');
+	append_told(scan, &array);
 	statement_text(statement, buffer_text(&array));
 	if (scan->is_full)
 	{
@@ -191,9 +220,35 @@ look(StreamSet *set)
 		statement_text(statement, buffer_text(&array));
 	}
 	buffer_free(&array);
-	scan->told_asked = scan->told.len;
+	scan->told_asked = scan->told_count;
 	scan->due = scan->full_due = scan->waiting = false;
 	job_submit(scan->job);
+}
+
+/* Has everything of an execution been sent, and it is remembered? */
+static bool
+has_ended(const WorkflowScan *scan, const char *hash)
+{
+	for (int i = 0; i < scan->ended_count; i++)
+		if (strcmp(scan->ended[i].hash, hash) == 0)
+			return true;
+	return false;
+}
+
+/* An execution that we were told of is known: it must not be found by its name once it is forgotten. */
+static void
+told_is_known(WorkflowScan *scan, const char *execution)
+{
+	for (int i = 0; i < scan->told_count; i++)
+		if (strcmp(scan->told[i], execution) == 0)
+		{
+			free(scan->told[i]);
+			memmove(scan->told + i, scan->told + i + 1, sizeof(char *) * (scan->told_count - i - 1));
+			scan->told_count--;
+			if (i < scan->told_asked)
+				scan->told_asked--;
+			return;
+		}
 }
 
 /* An execution has been found. */
@@ -206,11 +261,11 @@ found(StreamSet *set, const char *execution, int64 registered)
 	Member	   *member;
 
 	stream_id_hash(hash, execution);
-	for (int i = 0; i < scan->ended_count; i++)
-		if (strcmp(scan->ended[i].hash, hash) == 0)
-			return;
-	if (set_find(set, hash))
+	if (set_find(set, hash) || has_ended(scan, hash))
+	{
+		told_is_known(scan, execution);
 		return;
+	}
 	entry = scan->resumed ? stream_id_find(scan->resumed, hash) : NULL;
 	if (entry && entry->state == ENTRY_ENDED)
 		remember(scan, hash, registered);
@@ -229,6 +284,7 @@ found(StreamSet *set, const char *execution, int64 registered)
 		if (member->stream && entry == NULL && set->request == NULL)
 			member->stream->was_live = true;
 	}
+	told_is_known(scan, execution);
 	if (entry)
 		entry->hash[0] = '\0';
 }
@@ -300,9 +356,8 @@ look_done(Job *job)
 		scan->floor = strtoll(PQgetvalue(rows, 0, 2), NULL, 10);
 	if (!scan->more)
 	{
-		/* those told of have been found, those of the client's id too, unless they are gone */
-		memmove(scan->told.data, scan->told.data + scan->told_asked, scan->told.len - scan->told_asked);
-		scan->told.len -= scan->told_asked;
+		/* those told of that have not been found are not to be seen, nor those of the client's id */
+		forget_told(scan, scan->told_asked);
 		if (scan->is_full && scan->resumed)
 			stream_id_free(scan->resumed);
 	}
@@ -360,21 +415,17 @@ void
 scan_told(StreamSet *set, const char *execution)
 {
 	WorkflowScan *scan = set->scan;
+	char		hash[STREAM_ID_HASH + 1];
 
-	if (!set->follow)
+	stream_id_hash(hash, execution);
+	if (!set->follow || set_find(set, hash) || has_ended(scan, hash))
 		return;
-	if (scan->told.len > MAX_TOLD)
+	if (scan->told_count == MAX_TOLD)
 		scan->full_due = true;
 	else
 	{
-		buffer_string(&scan->told, ",\"");
-		for (const char *c = execution; *c; c++)
-		{
-			if (*c == '"' || *c == '\\')
-				buffer_char(&scan->told, '\\');
-			buffer_char(&scan->told, *c);
-		}
-		buffer_char(&scan->told, '"');
+		scan->told = xrealloc(scan->told, sizeof(char *) * (scan->told_count + 1));
+		scan->told[scan->told_count++] = xstrdup(execution);
 	}
 	scan->due = true;
 	if (!scan->waiting)
