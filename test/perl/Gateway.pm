@@ -158,9 +158,11 @@ sub read_until
 	until ($got =~ $pattern)
 	{
 		my $left = $end - time();
-		return ($got, 0) if $left <= 0 || !$select->can_read($left);
+		return ($got, 0) if $left <= 0;
+		# a child that ends may interrupt either
+		next unless $select->can_read($left);
 		my $read = sysread($socket, $got, 65536, length $got);
-		return ($got, 1) unless $read;
+		return ($got, 1) unless $read || (!defined $read && $!{EINTR});
 	}
 	return ($got, 0);
 }
@@ -219,7 +221,8 @@ sub take
 	my ($stream, $seconds) = @_;
 	if (!$stream->{closed} && IO::Select->new($stream->{socket})->can_read($seconds))
 	{
-		$stream->{closed} = 1 unless sysread($stream->{socket}, $stream->{buffer}, 1 << 20, length $stream->{buffer});
+		my $read = sysread($stream->{socket}, $stream->{buffer}, 1 << 20, length $stream->{buffer});
+		$stream->{closed} = 1 unless $read || (!defined $read && $!{EINTR});
 	}
 	my $end = rindex $stream->{buffer}, "\n\n";
 	return if $end < 0;

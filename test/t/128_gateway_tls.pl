@@ -138,7 +138,7 @@ sub tls_gateway
 	return $gateway;
 }
 
-my $gateway = tls_gateway('--max-body=1000');
+my $gateway = tls_gateway('--max-body=1000', '--write-timeout=120');
 like($gateway->said, qr{listening on https://127\.0\.0\.1:\d+}, 'it says that it speaks HTTPS');
 
 # ---- what is negotiated
@@ -254,20 +254,12 @@ sql(q{SELECT wflog.log('e', 'c'); SELECT wflog.set_execution_status('e', 'SUCCES
 is(Gateway::finish($stream), 'a b c (COMPLETE SUCCESS)', 'the stream has gone on all the while, to its end');
 is($gateway->stop, 0, 'it ends');
 
-# ---- only 1.3, browsers are told, and who says nothing
+# ---- only 1.3; browsers are told; large bodies, and how streams end
 
 use_pair('first', 'first');
-$gateway = tls_gateway('--tls-min-version=1.3', '--hsts-max-age=600', '--head-timeout=1');
+$gateway = tls_gateway('--tls-min-version=1.3', '--hsts-max-age=600');
 unlike(negotiated($gateway, '-tls1_2'), qr/^New, TLSv/m, 'TLS 1.2 can be refused');
 like(($gateway->raw("GET /health HTTP/1.1\r\n${host}Connection: close\r\n\r\n"))[0], qr/^Strict-Transport-Security: max-age=600\r$/m, 'HSTS, if it is asked for');
-foreach my $bytes ('', "\x16\x03\x01\x02\x00\x01")
-{
-	$plain = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $gateway->{port}) or die $@;
-	syswrite($plain, $bytes) if length $bytes;
-	($got, $closed) = Gateway::read_until($plain, qr/(?!)/);
-	is($got . ($closed ? 'closed' : ''), 'closed', length $bytes ? 'a handshake that does not go on has its time' : 'and one that does not begin');
-}
-# a large body, and a download as large
 my $engine = "${host}Connection: close\r\nAuthorization: Bearer " . token('engine', role => 'service_role') . "\r\n";
 my $lines = join '', map { qq({"message":"$_ ) . 'x' x 250 . qq("}\n) } 1 .. 3000;
 ($got) = $gateway->raw("POST /api/v1/app/executions/d/logs HTTP/1.1\r\n${engine}Content-Type: application/x-ndjson\r\nContent-Length: " . length($lines) . "\r\n\r\n$lines");
@@ -280,8 +272,8 @@ while ($chunks =~ s/\A([0-9a-f]+)\r\n//i)
 	substr $chunks, 0, 2, '';
 }
 is(join(' ', $exported =~ /"message":"(\d+) x/g), join(' ', 1 .. 3000), 'a download');
-# one that is killed cannot say that it was the end, and clients know
-$stream = $gateway->stream("$path/stream?access_token=" . token('u'), undef, 'X-A' => 'b');
+# whoever is killed cannot say that it was the end, and clients know
+$stream = $gateway->stream("$path/stream?access_token=" . token('u'));
 Gateway::finish($stream);
 unlike(client_said(), qr/unexpected eof/, 'the end of a stream is said by TLS');
 sql(q{SELECT wflog.start_execution('k', 'w', user_id => 'u')});
@@ -290,6 +282,18 @@ is($stream->{status}, 200, 'a stream');
 $gateway->stop('KILL');
 Gateway::finish($stream);
 like(client_said(), qr/unexpected eof/, 'is cut off by SIGKILL, which can be told from that');
+
+# ---- who says nothing
+
+$gateway = tls_gateway('--head-timeout=1');
+foreach my $bytes ("\x16\x03\x01\x02\x00\x01", '')
+{
+	$plain = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $gateway->{port}) or die $@;
+	syswrite($plain, $bytes) if length $bytes;
+	($got, $closed) = Gateway::read_until($plain, qr/(?!)/);
+	is($got . ($closed ? 'closed' : ''), 'closed', length $bytes ? 'a handshake that does not go on has its time' : 'and one that does not begin');
+}
+is($gateway->stop, 0, 'it ends');
 
 $node->stop;
 done_testing();

@@ -202,7 +202,11 @@ my $manager = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$dir/notify") 
 sub told
 {
 	my $text = '';
-	$manager->recv($text, 1000) if IO::Select->new($manager)->can_read($PostgreSQL::Test::Utils::timeout_default);
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	until (length $text || time() > $end)
+	{
+		$manager->recv($text, 1000) if IO::Select->new($manager)->can_read(1);
+	}
 	return $text;
 }
 {
@@ -268,7 +272,7 @@ my @gateways = (Gateway->start("--listen=unix:$socket_path", '--trusted-proxy=un
 	Gateway->start("port=$other_port", '--trusted-proxy=127.0.0.1', "--access-log=$dir/two", '--heartbeat=1', '--max-per-address=20'));
 my $server = IPC::Run::start([ $nginx, '-p', $dir, '-e', "$dir/nginx-error.log", '-c', "$dir/nginx.conf" ], '<', \'', '>&', \my $nginx_said);
 my $nginx_pid = $server->{KIDS}[0]{PID};
-END { kill 'TERM', $nginx_pid if $nginx_pid; $server->finish if $server }
+END { local $?; kill 'TERM', $nginx_pid if $nginx_pid; $server->finish if $server }
 wait_until('nginx runs', sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $https) });
 
 my $site = "https://logs.example.org:$https";
