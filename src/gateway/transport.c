@@ -26,8 +26,8 @@
 #define TLS_HANDSHAKE_RECORD 0x16
 
 /*
- * What an operation of OpenSSL that has not succeeded has to wait for.  After
- * TRANSPORT_OVER the connection must not even be told of its end.
+ * What has become of an operation of OpenSSL that has not succeeded.  On a
+ * connection that is broken nothing more may be said, not even that it ends.
  */
 static ssize_t
 outcome_of(Conn *conn, int result)
