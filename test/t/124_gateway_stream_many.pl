@@ -215,6 +215,7 @@ is(briefs($stream), join(' ', sort @crowd), 'and each has it once');
 kill 'TERM', $gateway->pid;
 Gateway::finish($stream);
 isnt($stream->{retry}, 2000, 'when the gateway ends, clients are told when to come back');
+close $stream->{socket};
 is(wflog_end($gateway->{run}), 0, 'and it ends at once');
 
 # ---- exactly once: clients that come back, while everything is killed
