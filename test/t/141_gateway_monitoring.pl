@@ -145,7 +145,8 @@ sub value
 	my $family = $families->{$name} // $families->{ $name =~ s/_(bucket|sum|count)$//r };
 	return $family->{samples}{$sample};
 }
-waits_for(sub { $gateway->get('/metrics')->{content} =~ /^wflog_requests_abandoned_total 1$/m });
+# the worker is asked for every 10 s, and may have been about to begin
+waits_for(sub { my $text = $gateway->get('/metrics')->{content}; $text =~ /^wflog_requests_abandoned_total 1$/m && $text =~ /^wflog_worker_running 1$/m });
 my $metrics = metrics();
 is(value($metrics, 'wflog_requests_abandoned_total'), 1, 'a client that left');
 is(value($metrics, 'wflog_requests_unauthorized_total'), 3, 'requests without a token');
