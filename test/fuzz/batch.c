@@ -99,7 +99,7 @@ static void
 check_lines(const LogBatch *batch, const char *from, const char *from_end)
 {
 	const char *at = batch->lines.data;
-	const char *end = at + batch->lines.len;
+	const char *end = batch->lines.len > 0 ? at + batch->lines.len : at;
 	const char *line;
 	size_t		len;
 	int64		count = 0;
