@@ -230,16 +230,17 @@ sub type
 	return;
 }
 
-# Click into the middle of an element.
+# Click into the middle of an element, and hold the button for so long.
 sub click
 {
-	my ($self, $selector) = @_;
+	my ($self, $selector, $seconds) = @_;
 	my $quoted = JSON::PP->new->allow_nonref->encode($selector);
 	my $at = $self->js("(() => { const e = document.querySelector($quoted); e.scrollIntoView({block: 'nearest', inline: 'nearest'});"
 		  . ' const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()');
 	foreach my $type (qw(mousePressed mouseReleased))
 	{
 		$self->command('Input.dispatchMouseEvent', { type => $type, x => $at->[0], y => $at->[1], button => 'left', clickCount => 1 });
+		sleep($seconds) if $seconds && $type eq 'mousePressed';
 	}
 	return;
 }

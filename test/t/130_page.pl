@@ -144,7 +144,8 @@ $browser->press('x', '/');
 $browser->type('TECH');
 ok(shows('Half-way'), 'text, whatever its case, also in the technical message');
 $browser->press('Enter', 'x');
-$browser->click('[data-key="step load"]');
+# held while the steps are drawn again, as they are each second
+$browser->click('[data-key="step load"]', 1.5);
 ok(shows('first second third'), 'a step');
 is(js(q{document.querySelector('.toolbar select').value}), 'load', 'which the toolbar shows');
 $browser->click('[data-level=info].level-toggle');

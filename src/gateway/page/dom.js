@@ -49,6 +49,17 @@ export function fill(element, ...children) {
 	return element;
 }
 
+/**
+ * Draw, but not while something there is pressed: if it were replaced before it is
+ * released there would be no click.
+ */
+export function whenReleased(places, draw) {
+	if (places.some(place => place.matches(':active')))
+		setTimeout(() => whenReleased(places, draw), 50);
+	else
+		draw();
+}
+
 /** A text in which what was searched for is marked. */
 export function marked(text, needle) {
 	if (!needle)

@@ -1,6 +1,6 @@
 // The view of one execution: head, steps, toolbar, lines, and how its stream stands.
 
-import { h, fill, statusMark, progressBar, moment, duration, between, count, many, say, workflowLink, executionLink } from './dom.js';
+import { h, fill, whenReleased, statusMark, progressBar, moment, duration, between, count, many, say, workflowLink, executionLink } from './dom.js';
 import { Problem } from './api.js';
 import { Store, isFiltering, noFilter } from './store.js';
 import { load, AUTOMATIC } from './loader.js';
@@ -201,7 +201,7 @@ export class ExecutionView {
 			detail.now && h('button.small', { type: 'button', onclick: detail.now }, 'Now'));
 		clearTimeout(this.#countdown);
 		if (detail.until)
-			this.#countdown = setTimeout(() => this.#state.name === 'waiting' && this.#showConnection(), 500);
+			this.#countdown = setTimeout(() => this.#state.name === 'waiting' && whenReleased([place], () => this.#showConnection()), 500);
 	}
 
 	#countdown = 0;
@@ -218,11 +218,12 @@ export class ExecutionView {
 	// ---- drawing, once per frame
 
 	#update() {
+		const { head, steps, connection, empty } = this.#parts;
 		if (this.#frame === 0 && this.#execution)
-			this.#frame = requestAnimationFrame(() => {
+			this.#frame = requestAnimationFrame(() => whenReleased([head, steps, connection, empty], () => {
 				this.#frame = 0;
 				this.#show();
-			});
+			}));
 	}
 
 	#show() {

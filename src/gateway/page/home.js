@@ -1,6 +1,6 @@
 // The executions there are; and what is shown where something went wrong.
 
-import { h, fill, statusMark, progressBar, ago, duration, between, count, executionLink, workflowLink } from './dom.js';
+import { h, fill, whenReleased, statusMark, progressBar, ago, duration, between, count, executionLink, workflowLink } from './dom.js';
 import { get, paths } from './api.js';
 
 const REFRESH = 5000;
@@ -76,7 +76,7 @@ export class ExecutionList {
 			if (parameters !== this.#parameters)
 				return;
 			this.#told?.(executions);
-			this.#draw(executions, after);
+			whenReleased([this.#place], () => this.#draw(executions, after));
 		} catch (problem) {
 			if (this.#signal.aborted)
 				return;
