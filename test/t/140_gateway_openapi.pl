@@ -60,6 +60,8 @@ sub resolved
 
 # ---- data
 
+# the keeper's first maintenance must not remove what is to be removed later
+$node->poll_query_until('postgres', 'SELECT maintenance_ended IS NOT NULL FROM wflog.stat') or die 'no maintenance';
 $node->safe_psql(
 	'postgres', q{
 	SELECT wflog.start_execution('live', 'w1', user_id => 'alice', workflow_name => 'First');
