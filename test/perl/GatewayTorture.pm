@@ -265,6 +265,22 @@ sub harm
 	return $way;
 }
 
+# The short form that tests have: WFLOG_TEST_KILLS kills, 3, and in a few each kind
+# has its turn, by the seed; then the end.
+sub run_short
+{
+	my ($self, $seed) = @_;
+	my $kills = $ENV{WFLOG_TEST_KILLS} || 3;
+
+	$self->serve(1);
+	foreach my $kill (1 .. $kills)
+	{
+		note('killed: ' . $self->harm($kills < @ways ? $ways[ ($kill + $seed) % @ways ] : ()));
+		$self->serve(0.7);
+	}
+	return $self->finish;
+}
+
 # ---- the end
 
 # End the executions, let the clients come to the end, and compare.

@@ -178,20 +178,11 @@ is(Gateway::messages(do { my $s = $gateway->stream(path('moving'), $alice, 'Last
 	Gateway::take_until($s, has('b')); close $s->{socket}; $s }), 'b', 'another gateway goes on from there');
 
 is($gateway->stop, 0, 'it ends');
-my $kills = $ENV{WFLOG_TEST_KILLS} || 3;
 my $seed = $ENV{WFLOG_TEST_SEED} || int(time() * 1000) % 1_000_000;
 srand($seed);
 note("WFLOG_TEST_SEED=$seed");
 my $torture = GatewayTorture->new(node => $node, prefix => 'busy', gateway => [ '--pool=4', '--stream-buffer=20000' ]);
-$torture->serve(1);
-foreach my $kill (1 .. $kills)
-{
-	# in a few runs each kind has its turn
-	my @of = $kills < @GatewayTorture::ways ? $GatewayTorture::ways[ ($kill + $seed) % @GatewayTorture::ways ] : ();
-	note('killed: ' . $torture->harm(@of));
-	$torture->serve(0.7);
-}
-$torture->finish;
+$torture->run_short($seed);
 note($torture->totals);
 
 # ---- where nothing is notified, streams poll

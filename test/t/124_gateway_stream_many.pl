@@ -220,20 +220,11 @@ is(wflog_end($gateway->{run}), 0, 'and it ends at once');
 
 # ---- exactly once: clients that come back, while everything is killed
 
-my $kills = $ENV{WFLOG_TEST_KILLS} || 3;
 my $seed = $ENV{WFLOG_TEST_SEED} || int(time() * 1000) % 1_000_000;
 srand($seed);
 note("WFLOG_TEST_SEED=$seed");
 my $torture = GatewaySetTorture->new(node => $node, gateway => [ '--pool=4', '--stream-buffer=20000' ]);
-$torture->serve(0.7);
-foreach my $kill (1 .. $kills)
-{
-	# in a few runs each kind has its turn
-	my @of = $kills < @GatewayTorture::ways ? $GatewayTorture::ways[ ($kill + $seed) % @GatewayTorture::ways ] : ();
-	note('killed: ' . $torture->harm(@of));
-	$torture->serve(0.7);
-}
-$torture->finish;
+$torture->run_short($seed);
 
 # ---- where nothing is notified, streams poll
 
