@@ -298,6 +298,19 @@ count_round(Worker *worker)
 	SpinLockRelease(&stats->mutex);
 }
 
+/* Give back the memory of a round, and forget what is in it. */
+static void
+forget_round(Worker *worker)
+{
+	MemoryContextReset(worker->round_context);
+	memset(&worker->resolved, 0, sizeof(worker->resolved));
+	memset(&worker->now, 0, sizeof(worker->now));
+	memset(&worker->shown, 0, sizeof(worker->shown));
+	worker->unknown = NULL;
+	worker->unknown_count = 0;
+	worker->told_channels = NIL;
+}
+
 /*
  * A round.  The caller has let commits wake us, and reset the latch, before.
  * An error ends the worker's loop, which then begins anew.
@@ -305,15 +318,11 @@ count_round(Worker *worker)
 void
 worker_round(Worker *worker)
 {
-	MemoryContextReset(worker->round_context);
-	memset(&worker->resolved, 0, sizeof(worker->resolved));
-	worker->unknown = NULL;
-	worker->unknown_count = 0;
+	forget_round(worker);
 	worker->round++;
 	worker->round_count = 0;
 	worker->round_logs = 0;
 	worker->wake_time = 0;
-	worker->told_channels = NIL;
 
 	begin_transaction(worker);
 	begin_round(worker);
@@ -330,4 +339,6 @@ worker_round(Worker *worker)
 	set_told(worker, &worker->now);
 	if (worker->round_count > 0 || !worker->sending)
 		count_round(worker);
+	/* the worker may now sleep for long: not with the memory of a great batch */
+	forget_round(worker);
 }
