@@ -35,7 +35,7 @@ typedef struct StreamPosition
 	int32		seq;
 	uint32		fingerprint;	/* of that log's id */
 	TimestampTz removals;
-	TimeLineID	timeline;		/* where and when the server gave the cursor */
+	TimeLineID	timeline;		/* where and when the server gave the cursor; 0: not said */
 	XLogRecPtr	lsn;
 } StreamPosition;
 

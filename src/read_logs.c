@@ -245,7 +245,8 @@ wflog_logs_json(PG_FUNCTION_ARGS)
 	json_literal(&buf, ",\"prev_cursor\":");
 	write_cursor(&buf, older && page.rows > 0, execution.key.hash, &page.first);
 	json_literal(&buf, ",\"stream_cursor\":");
-	json_cstring(&buf, stream_cursor_after_snapshot(&execution.key));
+	json_cstring(&buf, stream_cursor_after_snapshot(&execution.key, execution.registered &&
+														 STATUS_IS_TERMINAL(execution.row.status)));
 	json_literal(&buf, "}}");
 	return json_result(&buf);
 }

@@ -27,7 +27,7 @@ extern int64 skip_arg(FunctionCallInfo fcinfo, int arg);
 extern char *text_arg(FunctionCallInfo fcinfo, int arg);
 extern bool bool_arg(FunctionCallInfo fcinfo, int arg, bool unset);
 
-/* stream.c: the cursor with which a stream goes on after what a snapshot shows */
-extern char *stream_cursor_after_snapshot(const ExecutionKey *key);
+/* stream_cursor.c: the cursor with which a stream goes on after what a snapshot shows */
+extern char *stream_cursor_after_snapshot(const ExecutionKey *key, bool ended);
 
 #endif							/* WFLOG_READER_H */

@@ -162,15 +162,20 @@ cursor_maker_append(CursorMaker *maker, TupleTableSlot *next, StringInfo out)
 /*
  * The cursor with which tail() goes on after all that the active snapshot
  * shows of the execution.
+ *
+ * Of one that has ended it does not say where the server stood, so that it is
+ * the same one as long as nothing changes, and so is the page that has it: its
+ * last log must be there when it comes back (stream_check_divergence()).
  */
 char *
-stream_cursor_after_snapshot(const ExecutionKey *key)
+stream_cursor_after_snapshot(const ExecutionKey *key, bool ended)
 {
 	StreamPosition position = {0};
 	XactSet		now = xact_set_from_snapshot(GetActiveSnapshot());
 	TupleTableSlot *slot;
 
-	server_position(&position.timeline, &position.lsn);
+	if (!ended)
+		server_position(&position.timeline, &position.lsn);
 	position.removals = stream_removals(key);
 	slot = stream_last_log(key, &now, NULL);
 	if (slot)
@@ -183,7 +188,8 @@ stream_cursor_after_snapshot(const ExecutionKey *key)
 		position.fingerprint = id_fingerprint(&page.id);
 		position.seen = xact_set_clip(&now, position.xact + 1);
 		flush = commit_lsn(position.xact);
-		position.lsn = Max(position.lsn, flush);
+		if (!ended)
+			position.lsn = Max(position.lsn, flush);
 		if (flush != InvalidXLogRecPtr)
 			XLogFlush(flush);
 		ExecDropSingleTupleTableSlot(slot);

@@ -46,7 +46,8 @@ delivered_log_is_here(const ExecutionKey *key, const StreamPosition *position)
  * Could this server have gone another way than the one that gave the cursor?
  * Then ids may mean other transactions.  It is the same way if the switch to
  * this timeline came after the cursor, or if the log delivered last is here
- * and nothing beyond it counts as seen.
+ * and nothing beyond it counts as seen: who has its transaction has handed out
+ * all ids below.
  */
 void
 stream_check_divergence(const ExecutionKey *key, const StreamPosition *position)
@@ -56,7 +57,9 @@ stream_check_divergence(const ExecutionKey *key, const StreamPosition *position)
 	bool		diverged;
 
 	server_position(&timeline, &lsn);
-	if (position->timeline == timeline)
+	if (position->timeline == 0)
+		diverged = true;
+	else if (position->timeline == timeline)
 		diverged = !RecoveryInProgress() && position->lsn > lsn;
 	else if (position->timeline > timeline)
 		diverged = true;
@@ -77,6 +80,11 @@ stream_check_divergence(const ExecutionKey *key, const StreamPosition *position)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("this standby is behind the server that gave the cursor"),
 				 errhint("Try again, or read from the primary.")));
+	if (position->timeline == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WFLOG_GAP),
+				 errmsg("the log that the cursor stands behind is not here any more"),
+				 errhint("Call tail() without a cursor to read the stream from the oldest log that is left.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_WFLOG_GAP),
 			 errmsg("the server has been restored or failed over to a state before the cursor"),

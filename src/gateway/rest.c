@@ -18,8 +18,14 @@
 
 #define MAX_LIMIT 1000
 
-/* How long clients may keep the logs of a finished execution without asking, in seconds. */
-#define FINISHED_MAX_AGE 300
+/* The longest that clients may keep the logs of a finished execution without asking, in seconds. */
+#define FINISHED_MAX_AGE (24 * 60 * 60)
+
+/* How long ago the execution $1 has ended, in seconds; NULL if it has not. */
+#define SECONDS_ENDED \
+" (SELECT pg_catalog.date_part('epoch', pg_catalog.now() OPERATOR(pg_catalog.-) e.end_time)::pg_catalog.int8" \
+" FROM wflog.workflow_executions e" \
+" WHERE e.execution_id OPERATOR(pg_catalog.=) $1::pg_catalog.varchar)"
 
 /* Filters, and what else goes on to the functions as text; in the order of the SQL below. */
 static const char *const filters[] = {"level", "min_level", "start_time", "end_time", "category",
@@ -33,30 +39,28 @@ static const char logs_sql[] =
 " event_type => $12, node_id => $13, source => $14, attempt => $15,"
 " milestones_only => COALESCE($16::pg_catalog.bool, false), min_priority => $17, search => $18,"
 " after => $19, before => $20),"
-" (SELECT e.end_time IS NOT NULL FROM wflog.workflow_executions e"
-" WHERE e.execution_id OPERATOR(pg_catalog.=) $1::pg_catalog.varchar)";
+SECONDS_ENDED;
 
 static const char workflow_logs_sql[] =
 "SELECT wflog.workflow_logs_json($1, max_rows => $2, from_end => $3, detail => $4,"
 " level => $5, min_level => $6, start_time => $7, end_time => $8, category => $9,"
 " event_type => $10, node_id => $11, source => $12, attempt => $13,"
 " milestones_only => COALESCE($14::pg_catalog.bool, false), min_priority => $15, search => $16,"
-" after => $17, before => $18), false";
+" after => $17, before => $18), NULL";
 
 static const char summary_sql[] =
 "SELECT wflog.summary($1::pg_catalog.varchar),"
-" (SELECT e.end_time IS NOT NULL FROM wflog.workflow_executions e"
-" WHERE e.execution_id OPERATOR(pg_catalog.=) $1::pg_catalog.varchar)";
+SECONDS_ENDED;
 
-static const char recent_sql[] = "SELECT wflog.recent_logs($1, max_rows => $2, include_all_executions => $3), false";
-static const char execution_sql[] = "SELECT wflog.execution($1::pg_catalog.varchar), false";
+static const char recent_sql[] = "SELECT wflog.recent_logs($1, max_rows => $2, include_all_executions => $3), NULL";
+static const char execution_sql[] = "SELECT wflog.execution($1::pg_catalog.varchar), NULL";
 static const char executions_sql[] =
-"SELECT wflog.executions_json($1, status => $2, max_rows => $3, after => $4), false";
+"SELECT wflog.executions_json($1, status => $2, max_rows => $3, after => $4), NULL";
 static const char workflow_summary_sql[] =
-"SELECT wflog.workflow_summary($1, since => $2, until => $3, bucket => $4), false";
+"SELECT wflog.workflow_summary($1, since => $2, until => $3, bucket => $4), NULL";
 
 static const char statistics_sql[] =
-"SELECT wflog.statistics($1, since => $2, until => $3, bucket => $4), false";
+"SELECT wflog.statistics($1, since => $2, until => $3, bucket => $4), NULL";
 
 /*
  * The pagination of an answer.  It is the last member, and looked for from the
@@ -82,50 +86,46 @@ find_pagination(const char *body, size_t len)
 }
 
 /*
- * A validator: of the bytes of the answer, and so of everything that retention
- * or redaction changes.
- *
- * But for a page's stream_cursor, which is another one whenever other
- * transactions are at work.  Each of them is as good, so it does not count; but
- * because bytes differ, the validator is then a weak one.  *opaque is the part
- * that is compared.
+ * A validator, strong: of the bytes of the answer, and so of everything that
+ * retention or redaction changes.
  */
 static void
-make_etag(char *etag, const char **opaque, const char *body, size_t len)
+make_etag(char *etag, const char *body, size_t len)
 {
-	JsonValue	pagination = find_pagination(body, len);
-	JsonValue	cursor = json_find(&pagination, "stream_cursor");
-	bool		has_cursor = cursor.kind != JSON_MISSING;
-	size_t		before = has_cursor ? cursor.text - body : len;
-	size_t		behind = has_cursor ? before + cursor.len : len;
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	unsigned char digest[EVP_MAX_MD_SIZE] = {0};
+	unsigned char digest[EVP_MAX_MD_SIZE];
 
-	if (context == NULL || !EVP_DigestInit_ex(context, EVP_sha256(), NULL) ||
-		!EVP_DigestUpdate(context, body, before) ||
-		!EVP_DigestUpdate(context, body + behind, len - behind) ||
-		!EVP_DigestFinal_ex(context, digest, NULL))
+	if (!EVP_Digest(body, len, digest, NULL, EVP_sha256(), NULL))
 		fail(EXIT_FAILED, NULL, "could not make a digest");
-	EVP_MD_CTX_free(context);
-	if (has_cursor)
-		etag = stpcpy(etag, "W/");
-	*opaque = etag;
 	*etag++ = '"';
 	for (int i = 0; i < 16; i++, etag += 2)
 		sprintf(etag, "%02x", digest[i]);
 	strcpy(etag, "\"");
 }
 
+/*
+ * How long a client may keep the logs of an execution without asking, in
+ * seconds: a tenth of the time since its end, as caches do it on their own
+ * (RFC 9111, 4.2.2).  What is likely to change, by a transaction that was still
+ * open at the end, changes soon.
+ */
+static int
+max_age(const char *seconds_ended)
+{
+	long long	age = strtoll(seconds_ended, NULL, 10) / 10;
+
+	return age < 0 ? 0 : age > FINISHED_MAX_AGE ? FINISHED_MAX_AGE : (int) age;
+}
+
 /* Does If-None-Match name it?  Weak ones compare as strong ones do. */
 static bool
-is_matched(HttpText header, const char *opaque)
+is_matched(HttpText header, const char *etag)
 {
-	size_t		len = strlen(opaque);
+	size_t		len = strlen(etag);
 
 	if (header.len == 1 && header.at[0] == '*')
 		return true;
 	for (size_t i = 0; i + len <= header.len; i++)
-		if (memcmp(header.at + i, opaque, len) == 0)
+		if (memcmp(header.at + i, etag, len) == 0)
 			return true;
 	return false;
 }
@@ -199,7 +199,7 @@ append_lines(Buffer *out, const char *body, size_t len)
 	}
 }
 
-/* The database has answered: one row, the JSON and whether it is of a finished execution. */
+/* The database has answered: one row, the JSON and how long ago its execution has ended. */
 static void
 rest_done(Job *job)
 {
@@ -208,7 +208,6 @@ rest_done(Job *job)
 	Buffer		lines = {0};
 	const char *body;
 	size_t		len;
-	const char *opaque;
 	char		etag[40];
 
 	request->job = NULL;
@@ -227,12 +226,13 @@ rest_done(Job *job)
 		body = buffer_text(&lines);
 		len = lines.len;
 	}
-	if (PQgetvalue(result, 0, 1)[0] == 't')
+	if (!PQgetisnull(result, 0, 1))
 	{
-		make_etag(etag, &opaque, body, len);
+		make_etag(etag, body, len);
 		request_header(request, "ETag: %s", etag);
-		request_header(request, "Cache-Control: private, max-age=%d, must-revalidate", FINISHED_MAX_AGE);
-		if (is_matched(http_header(&request->http, "If-None-Match"), opaque))
+		request_header(request, "Cache-Control: private, max-age=%d, must-revalidate",
+					   max_age(PQgetvalue(result, 0, 1)));
+		if (is_matched(http_header(&request->http, "If-None-Match"), etag))
 		{
 			respond(request, 304, NULL, NULL, 0);
 			buffer_free(&lines);

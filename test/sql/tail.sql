@@ -91,6 +91,20 @@ SELECT count(*) FROM wflog.tail('tail-empty', :'page_cursor');
 SELECT wflog.log('tail-empty', 'no longer') IS NOT NULL AS written;
 SELECT log->>'message' AS message FROM wflog.tail('tail-empty', :'page_cursor');
 
+-- The cursor of an ended execution's pages is the same one as long as nothing changes
+SELECT wflog.start_execution('tail-ended', 'tail');
+SELECT wflog.log('tail-ended', 'first') IS NOT NULL AND wflog.log('tail-ended', 'last') IS NOT NULL AS written;
+SELECT wflog.set_execution_status('tail-ended', 'SUCCESS');
+SELECT page->'pagination'->>'stream_cursor' AS page_cursor FROM wflog.logs_json('tail-ended') AS page \gset
+SELECT wflog.log('tail-1', 'meanwhile') IS NOT NULL AS written;
+SELECT page->'pagination'->>'stream_cursor' = :'page_cursor' AS same FROM wflog.logs_json('tail-ended', 1) AS page;
+SELECT count(*) FROM wflog.tail('tail-ended', :'page_cursor');
+SELECT wflog.log('tail-ended', 'late') IS NOT NULL AS written;
+SELECT log->>'message' AS message FROM wflog.tail('tail-ended', :'page_cursor');
+-- but it needs the log that it stands behind
+DELETE FROM wflog.workflow_execution_logs WHERE execution_id = 'tail-ended' AND message = 'last';
+SELECT pg_temp.failure(format('SELECT wflog.tail(%L, %L)', 'tail-ended', :'page_cursor'));
+
 -- Savepoints do not change the order
 BEGIN;
 SELECT wflog.log('tail-savepoints', '1') IS NOT NULL AS written;

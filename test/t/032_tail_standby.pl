@@ -88,6 +88,12 @@ sub many_subtransactions
 	return join '', map { "SAVEPOINT s; " . write_logs(1) . ($_ < 70 ? 'ROLLBACK TO s; ' : 'RELEASE s; ') } 1 .. 70;
 }
 
+sub page_cursor
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', q(SELECT wflog.logs_json('ended', 1)->'pagination'->>'stream_cursor'));
+}
+
 sub catch_up
 {
 	$_->safe_psql('postgres', 'SELECT pg_wal_replay_resume()') foreach $standby, $other_standby;
@@ -243,6 +249,10 @@ $unready->drained_ok($standby, 'first reader on the standby: all once');
 $primary->safe_psql('postgres', write_logs(4, 'promotion') . write_logs(6, 'promotion'));
 catch_up();
 my %reader = map { $_ => StreamReader->new('promotion') } qw(begun inside done over lost lost_inside elsewhere standby prepared);
+# A page of an ended execution: its cursor does not say where the server stood.
+$primary->safe_psql('postgres', q(SELECT wflog.start_execution('ended', 'w')) . "; " . write_logs(3, 'ended')
+	. q(SELECT wflog.set_execution_status('ended', 'SUCCESS')));
+my %page = (known => page_cursor($primary), lost => undef);
 my $prepared = $primary->background_psql('postgres');
 $prepared->query_safe($_) foreach ('BEGIN', write_logs(2, 'promotion'), "PREPARE TRANSACTION 'promotion'");
 $prepared->quit;
@@ -257,6 +267,8 @@ $standby->append_conf('postgresql.conf', "primary_conninfo = ''\n");
 $standby->reload;
 $other_standby->stop;
 $primary->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_stat_replication');
+$primary->safe_psql('postgres', write_logs(1, 'ended'));
+$page{lost} = page_cursor($primary);
 # Ids are used up without logs of this execution, then logs are written.
 $primary->safe_psql('postgres', write_logs(1, 'other')) foreach 1 .. 5;
 $reader{over}->drain($primary);
@@ -300,6 +312,12 @@ foreach my $name (qw(over lost lost_inside elsewhere prepared))
 	}
 }
 is($reader{$_}{error}, 'WF002', "reader \"$_\" must have been") foreach qw(lost lost_inside prepared);
+
+is($standby->safe_psql('postgres', "SELECT state_of_tail('ended', '$page{known}')"), 'ok',
+	'promoted: the cursor of a page goes on if its last log is here,');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM wflog.tail('ended', '$page{known}')"), '0', 'behind it');
+is($standby->safe_psql('postgres', "SELECT state_of_tail('ended', '$page{lost}')"), 'WF002',
+	'promoted: and if it is not, its reader is told');
 
 # The prepared transaction goes on here.
 my $once_more = $reader{done}->clone;
