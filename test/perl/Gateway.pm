@@ -89,6 +89,8 @@ sub stop
 sub said
 {
 	my ($self) = @_;
+	# whoever waits for something has a limit of his own
+	$self->{run}{timer}->start;
 	$self->{run}{handle}->pump_nb;
 	return $self->{run}{err};
 }

@@ -110,6 +110,8 @@ sub wflog_start
 sub wflog_until
 {
 	my ($run, $stream, $pattern) = @_;
+	# it may have run for long already
+	$run->{timer}->start;
 	eval {
 		while ($run->{$stream} !~ $pattern)
 		{
@@ -124,6 +126,7 @@ sub wflog_until
 sub wflog_end
 {
 	my ($run, $signal) = @_;
+	$run->{timer}->start;
 	$run->{handle}->signal($signal) if $signal;
 	eval { $run->{handle}->finish; 1 }
 	  or do { diag("$run->{name}: $@\nstdout: $run->{out}\nstderr: $run->{err}"); $run->{handle}->kill_kill };
