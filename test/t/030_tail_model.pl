@@ -419,8 +419,9 @@ my @lots = map { ($_) x $weights{$_} } sort keys %weights;
 # Some sessions are slow to end what they have begun.
 sub take_step
 {
+	my ($what) = @_;
 	my $s = pick(@sessions);
-	my $what = pick(@lots);
+	$what //= pick(@lots);
 	return if $s->{id} <= 2 && $what =~ /^(commit|rollback|prepare)$/ && rand() < 0.9;
 	my $before = @script;
 	return unless $steps{$what}->($s);
@@ -462,7 +463,14 @@ foreach my $s (@sessions)
 {
 	run_in($s, "INSERT INTO model.cursors SELECT $s->{id}, unnest(ARRAY['" . join("', '", @executions) . "']), NULL, 0");
 }
-take_step() while $step < $steps;
+# Retention is seldom drawn, and a short run shall have it, too.
+my $removals = 0;
+while ($step < $steps)
+{
+	my $due = $step >= $steps * ($removals + 1) / 6;
+	$removals++ if $due;
+	take_step($due ? 'retention' : undef);
+}
 end_all();
 
 # Everybody reads to the end, what has been moved is found, and so does a new
