@@ -65,6 +65,9 @@ foreach my $how (qw(plain preloaded))
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'wflog'\n") if $how eq 'preloaded';
 	$node->start;
 	$node->safe_psql('postgres', "CREATE EXTENSION wflog; $roles");
+	# beside which another run would say that it is not alone
+	$node->poll_query_until('postgres', q(SELECT maintenance_result = 'done' FROM wflog.stat)) or die 'no maintenance'
+	  if $how eq 'preloaded';
 	foreach my $step (@steps)
 	{
 		my ($name, $sql) = @$step;
