@@ -47,7 +47,8 @@ foreach my $round (1 .. 8)
 }
 wait_for_workers($node, 'the template still has its own', 'a');
 note(join ', ', map { sprintf '%s: %.3f s', $_, $longest{$_} } sort keys %longest);
-cmp_ok($longest{$_}, '<', 3, "the longest of $_") foreach sort keys %longest;
+# PostgreSQL itself would wait 5 s for others to leave, and give up
+cmp_ok($longest{$_}, '<', 5, "the longest of $_") foreach sort keys %longest;
 is(log_errors($node, $place), '', 'no errors of ours');
 unlike(log_since($node, $place), qr/terminating background worker/, 'nor complaints that processes have been stopped');
 
@@ -161,13 +162,13 @@ $node->restart;
 ok(wait_for($node, 'a', 'SELECT maintenance_result FROM wflog.stat', 'running'), 'maintenance runs');
 my $lasted = elapsed(sub { $node->safe_psql('postgres', 'ALTER DATABASE a RENAME TO b') });
 note("renamed after $lasted s");
-ok($lasted < 2, 'and makes way');
+cmp_ok($lasted, '<', 5, 'and makes way');
 wait_for_workers($node, 'busy', 'b');
 ok(wait_for($node, 'b', 'SELECT maintenance_result FROM wflog.stat', 'running'), 'it begins again');
 is(log_errors($node, $place), '', 'no errors of ours until now');
 $lasted = elapsed(sub { $node->safe_psql('b', 'DROP EXTENSION wflog') });
 note("dropped after $lasted s");
-ok($lasted < 2, 'and makes way for DROP EXTENSION');
+cmp_ok($lasted, '<', 5, 'and makes way for DROP EXTENSION');
 is(processes($node), '', 'gone');
 
 $node->stop;
