@@ -91,14 +91,20 @@ $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', 'CREATE EXTENSION wflog');
 is($node->safe_psql('other', 'SELECT running, worker_pid, queue_depth, hint FROM wflog.stat'),
 	'f|||there are more databases with wflog than slots: increase wflog.max_databases', 'no slot');
-my $launcher = pid_of($node, 'launcher');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($launcher)");
-ok(wait_for($node, 'postgres', 'SELECT running, hint FROM wflog.stat', 't|'), 'without a launcher the others run');
-$worker = pid_of($node, 'worker');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($worker)");
-ok( wait_for($node, 'postgres', 'SELECT running, worker_pid, hint FROM wflog.stat',
-		"f||the launcher does not run: it should be back in some seconds, else see the server's log"),
-	'until one of them is gone');
+# in one session, as it is back soon
+my $hints = $node->safe_psql('postgres', q{
+	CREATE FUNCTION end_process(kind text) RETURNS void LANGUAGE plpgsql AS $$
+	DECLARE ended int;
+	BEGIN
+		SELECT pid INTO STRICT ended FROM pg_stat_activity WHERE backend_type = kind;
+		PERFORM pg_terminate_backend(ended, 60000);
+	END $$;
+	SELECT end_process('wflog launcher');
+	SELECT running, hint FROM wflog.stat;
+	SELECT end_process('wflog worker');
+	SELECT running, worker_pid, hint FROM wflog.stat});
+is($hints, "\nt|\n\nf||the launcher does not run: it should be back in some seconds, else see the server's log",
+	'without a launcher the others run, until one of them is gone');
 ok(wait_for($node, 'postgres', 'SELECT running, hint FROM wflog.stat', 't|'), 'and then comes back');
 
 $node->stop;
