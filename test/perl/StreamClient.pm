@@ -47,6 +47,20 @@ sub start
 	return $self->listen;
 }
 
+# Start, from the beginning, and again until tail() has told the batch: it waits for
+# the worker for a moment only, and what comes then has to be read once more.
+sub start_informed
+{
+	my ($self) = @_;
+	my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+	until (defined $self->start->{have} || time() > $end)
+	{
+		$self->stop;
+		%$self = (%$self, cursor => undef, messages => [], got => {}, payloads => [], statuses => [], catch_ups => 0);
+	}
+	return $self;
+}
+
 # Listen to the present channel, and catch up; also after an event "moved".
 sub listen
 {

@@ -52,7 +52,7 @@ sub follow
 {
 	my ($execution, %options) = @_;
 	$node->safe_psql('postgres', "SELECT wflog.start_execution('$execution', 'w'), wflog.log('$execution', 'first')");
-	return StreamClient->new($node, $execution, %options)->start;
+	return StreamClient->new($node, $execution, %options)->start_informed;
 }
 
 # ---- prepared transactions ----

@@ -46,7 +46,7 @@ sub follow
 	my ($execution) = @_;
 	start($execution, 'w');
 	write_logs($execution, 'first');
-	return StreamClient->new($node, $execution)->start;
+	return StreamClient->new($node, $execution)->start_informed;
 }
 
 # What has come on channels, as lists by channel, until the condition holds.

@@ -148,7 +148,7 @@ sub follow
 {
 	my ($execution) = @_;
 	$node->safe_psql('postgres', "SELECT wflog.start_execution('$execution', 'w'), wflog.log('$execution', 'first')");
-	return StreamClient->new($node, $execution)->start;
+	return StreamClient->new($node, $execution)->start_informed;
 }
 
 # Make the worker do a round, for another execution that somebody listens for.
