@@ -114,6 +114,7 @@ foreach my $mode ('fast', 'immediate', 'terminate')
 	$late->query_safe('COMMIT');
 	$late->quit;
 	wflog_until($runs[1], 'out', qr/(.*\n){1010}/);
+	wflog_until($runs[2], 'out', qr/\n/);
 	if ($mode eq 'terminate')
 	{
 		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wflog'});

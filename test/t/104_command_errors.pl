@@ -154,7 +154,7 @@ fails(3, qr/no password supplied.*\n.*hint: /, 'ls', '-U', 'carol', '-w');
 	local $ENV{PGPASSWORD} = 'wrong';
 	fails(3, qr/password authentication failed/, 'ls', '-U', 'carol');
 }
-is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'wflog'}), '0', 'no session is left behind');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'wflog'}), 'no session is left behind');
 
 # ---- ls
 

@@ -143,7 +143,8 @@ wait_until('half a line that was completed, and the next file', sub { sql(q{SELE
 is(wflog_end($run, 'TERM'), 143, 'it ends when it is told to');
 append_file('f.log', qq({"execution_id":"f","message":"6"}\n));
 rename 'f.log', 'f.log.1';
-write_file('f.log', qq({"execution_id":"f","message":"7"}\n));
+# longer than the next one, so that the cut is seen though there be something again when it is looked at
+write_file('f.log', qq({"execution_id":"f","message":"7","source":"rotated"}\n));
 $run = wflog_start(@follow);
 wait_until('started again, it goes on where it was, in the file that was rotated meanwhile', sub { sql(q{SELECT count(*) FROM wflog.logs('f')}) == 7 });
 sleep 0.3;
