@@ -104,6 +104,7 @@ sub finish
 	my %logged;
 
 	$self->end_writing('TERM');
+	$self->wait_for_sessions;
 	$self->sql(q{SELECT wflog.set_execution_status(execution_id, 'SUCCESS') FROM wflog.workflow_executions
 		WHERE workflow_id IN ('busy', 'listed') AND end_time IS NULL});
 	foreach my $line (split /\n/, $self->sql(q{SELECT execution_id, coalesce(string_agg(l.id::text, ' ' ORDER BY l.id), '')

@@ -116,6 +116,15 @@ sub end_writing
 	return;
 }
 
+# What sessions were doing when their client was ended they do to its end.
+sub wait_for_sessions
+{
+	my ($self) = @_;
+	$self->{node}->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'})
+	  or die 'writers do not come to their end';
+	return;
+}
+
 # ---- clients
 
 sub cut
@@ -293,6 +302,7 @@ sub finish
 	my $wrong = 0;
 
 	$self->end_writing('TERM');
+	$self->wait_for_sessions;
 	$self->end_prepared;
 	$self->serve(0.5);
 	$self->sql("SELECT wflog.set_execution_status('$_', 'SUCCESS')") foreach @{ $self->{names} };
