@@ -19,7 +19,7 @@ use WflogCommand;
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
 my $node = Gateway::new_server('max_connections = 60');
-my $gateway = Gateway->start('--heartbeat=1', '--write-timeout=2', '--stream-buffer=100000');
+my $gateway = Gateway->start('--heartbeat=1', '--write-timeout=5', '--stream-buffer=100000');
 my $alice = token('alice');
 
 sub sql { return $node->safe_psql('postgres', $_[0]) }
@@ -104,7 +104,7 @@ is($gateway->stream(path('running'))->{status}, 401, 'not without token');
 is($gateway->stream(path('missing'), $alice)->{status}, 404, 'not what there is not');
 is($gateway->stream(path('running', '?after=s1.xxxx'), $alice)->{status}, 422, 'not from a bad cursor');
 is($gateway->stream(path('running', "?after=$ids[0]"), $alice)->{status}, 422, 'nor from that of another execution');
-$stream = $gateway->stream(path('running'), token('alice', exp => int(time()) + 2));
+$stream = $gateway->stream(path('running'), token('alice', exp => int(time()) + 4));
 is(Gateway::finish($stream), 'one (ERROR token_expired)', 'not longer than the token');
 ok($stream->{events}[-1]{data}{is_final}, 'which is final');
 

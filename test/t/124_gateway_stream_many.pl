@@ -121,7 +121,7 @@ ok(Gateway::take_until($stream, sub { briefs($_[0]) =~ /c:c2/ }), 'and not the o
 ok(Gateway::take_until($stream, sub { $_[0]{comments} > 0 }), 'there are heartbeats');
 close $stream->{socket};
 start('c3');
-$stream = $gateway->stream(of(qw(c c3)), token('alice', exp => int(time()) + 3));
+$stream = $gateway->stream(of(qw(c c3)), token('alice', exp => int(time()) + 5));
 Gateway::finish($stream);
 like(join(' ', map { brief($_) } @{ $stream->{events} }), qr/^c:c1 c:c2 c!token_expired c3!token_expired\.$/, 'the end of the token is that of all');
 

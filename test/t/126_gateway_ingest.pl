@@ -17,7 +17,8 @@ use WflogNode qw(wait_for);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
-my $node = Gateway::new_server('max_connections = 60');
+# some logs are of a certain day
+my $node = Gateway::new_server('max_connections = 60', 'wflog.retention_days = 36500');
 my $gateway = Gateway->start('--pool=4', '--max-body=20000', '--cors-origin=https://app.test');
 my $robot = token('robot', role => 'service_role');
 my $api = '/api/v1/app/executions';

@@ -19,7 +19,8 @@ use WflogNode qw(wait_for);
 
 plan skip_all => 'wflog was built without serve' unless Gateway::is_built();
 
-my $node = Gateway::new_server('max_connections = 60', 'autovacuum = off');
+# logs are of a certain day
+my $node = Gateway::new_server('max_connections = 60', 'autovacuum = off', 'wflog.retention_days = 36500');
 my $access = PostgreSQL::Test::Utils::tempdir() . '/access.log';
 my $gateway = Gateway->start('--pool=3', '--write-timeout=600', '--drain-timeout=600', "--access-log=$access");
 my $alice = token('alice');
