@@ -208,6 +208,15 @@ sub wait
 my %named = (Enter => "\r", Escape => '', ' ' => ' ', map { $_ => '' } qw(ArrowUp ArrowDown ArrowLeft ArrowRight Home End PageUp PageDown Tab));
 my %codes = (Enter => 13, Escape => 27, Tab => 9, End => 35, Home => 36, ArrowLeft => 37, ArrowUp => 38, ArrowRight => 39, ArrowDown => 40, PageUp => 33, PageDown => 34, ' ' => 32);
 
+# Wait until the page has drawn what it has to, which it does frame by frame.
+sub drawn
+{
+	my ($self) = @_;
+	# it may be about to give way to another page; and what is hidden has no frames
+	eval { $self->js('new Promise(done => { requestAnimationFrame(() => requestAnimationFrame(done)); setTimeout(done, 1000); })') };
+	return;
+}
+
 # Press keys, as a person would.
 sub press
 {
@@ -219,6 +228,7 @@ sub press
 		$self->command('Input.dispatchKeyEvent', { type => $text eq '' ? 'rawKeyDown' : 'keyDown', %event, $text eq '' ? () : (text => $text) });
 		$self->command('Input.dispatchKeyEvent', { type => 'keyUp', %event });
 	}
+	$self->drawn;
 	return;
 }
 
@@ -242,6 +252,7 @@ sub click
 		$self->command('Input.dispatchMouseEvent', { type => $type, x => $at->[0], y => $at->[1], button => 'left', clickCount => 1 });
 		sleep($seconds) if $seconds && $type eq 'mousePressed';
 	}
+	$self->drawn;
 	return;
 }
 

@@ -117,7 +117,7 @@ ok(shows('first'), 'an execution: what there is');
 ok($browser->wait(q{document.querySelector('.connection').dataset.state === 'live'}), 'it is live');
 sql(q{SELECT wflog.log('run', 'second', level => 'warning', node_id => 'load')});
 ok(shows('first second'), 'what is committed appears');
-is(text_of('[data-key="step load"] .hidden'), ', running', 'the step is running');
+ok($browser->wait(q{document.querySelector('[data-key="step load"] .hidden')?.innerText === ', running'}), 'the step is running');
 sql(q{SELECT wflog.log('run', 'third', node_id => 'load', event_type => 'step_completed', step_number => 1, total_steps => 2);
 	SELECT wflog.log('run', 'technical words', user_friendly_message => 'Half-way', log_category => 'business', is_milestone => true, progress_percentage => 50);
 	SELECT wflog.log('run', 'fifth', level => 'error', node_id => 'send', node_name => 'Send', event_type => 'step_error', step_number => 2,
@@ -208,7 +208,7 @@ is(join(' ', map { JSON::PP->new->utf8->decode($_)->{id} } split /\n/, slurp_fil
 sql(q{SELECT wflog.set_execution_status('run', 'FAILED', 'it did not work')});
 ok($browser->wait(q{document.querySelector('.connection').dataset.state === 'ended'}), 'the end');
 ok($browser->wait(q{document.querySelector('.error-message')?.innerText === 'it did not work'}), 'and why');
-is(text_of('.title .status') =~ s/^\W+//r, 'failed', 'it has failed');
+ok($browser->wait(q{document.querySelector('.title .status')?.innerText.endsWith('failed')}), 'it has failed');
 
 # ---- other places
 
