@@ -26,7 +26,8 @@ foreach my $sabotage (sort keys %noticed)
 	my $torture = Torture->new(
 		name => 'notices_' . substr($sabotage, 0, 1), program => $program, seed => $seed,
 		writers => 4, subscribers => 4, executions => 2, patience => 3, sabotage => $sabotage);
-	$torture->barrier;
+	# on a slow machine the five hundredth log may be late
+	foreach (1 .. 3) { last unless $torture->barrier }
 	ok(!$torture->finish, "a log that is $what is a failure");
 	like($torture->{err}, $words, 'and the report says so');
 	$torture->{node}->stop('immediate');
