@@ -304,13 +304,13 @@ sub pgbench
 	close $out;
 	unlink glob "$self->{dir}/latency.*";
 	my @set = map { ('-D', "$_=$opt{set}{$_}") } sort keys %{ $opt{set} || {} };
-	my $cpu = $self->ended_cpu;
+	my $cpu = $opt{transactions} ? $self->ended_cpu : 0;
 	my $printed = $self->command($self->program('pgbench'), '-n', '-h', $self->{dir},
 		'-U', $opt{user} || 'postgres', '-M', $opt{mode} || 'prepared', '-c', $clients,
 		'-j', $clients > 1 ? 2 : 1, $opt{seconds} ? ('-T', $opt{seconds}) : ('-t', $opt{transactions}), @set, '-f', $file,
 		'-l', '--log-prefix', "$self->{dir}/latency", 'bench');
 	my ($tps) = $printed =~ /^tps = ([\d.]+)/m or die "pgbench printed:\n$printed";
-	$cpu = $self->ended_cpu - $cpu;
+	$cpu = $self->ended_cpu - $cpu if $opt{transactions};
 	die "pgbench lost transactions:\n$printed" if $printed =~ /number of failed transactions: [1-9]/;
 
 	# client, number, microseconds, ...: the first few fill caches
