@@ -241,10 +241,12 @@ if (defined $missing)
 }
 
 Certificates::make($dir, 'logs', 'logs.example.org', undef, '-addext', 'subjectAltName=DNS:logs.example.org');
-my ($http, $https, $other_port) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 3;
+my ($http, $https, $other_port, $inner) = map { PostgreSQL::Test::Cluster::get_free_port() } 1 .. 4;
 my $conf = slurp_file("$root/contrib/nginx.conf");
 my %instead = (
 	'server unix:/run/wflog/http.sock;' => "server unix:$socket_path; server 127.0.0.1:$other_port;",
+	'proxy_pass http://unix:/run/wflog/http.sock;' => "proxy_pass http://unix:$socket_path;",
+	'listen 127.0.0.1:8001;' => "listen 127.0.0.1:$inner;",
 	'listen 80;' => "listen 127.0.0.1:$http;",
 	'listen 443 ssl http2;' => "listen 127.0.0.1:$https ssl http2;",
 	'listen [::]:80;' => '',
@@ -306,6 +308,13 @@ foreach my $hidden ('/metrics', '/metrics?x', '//metrics', '/x/../metrics', '/%6
 	is($got, 404, "$hidden is not passed on");
 	unlike($content, qr/wflog_|"database"/, 'nothing of it');
 }
+# --interface 127.0.0.5 is not among those allowed
+my $monitor = "http://127.0.0.1:$inner";
+is((curl("$monitor/metrics"))[0], 403, 'for Prometheus there is another server, not for all');
+($got, $version, $head, $content) = curl("$monitor/metrics", '--interface', '127.0.0.1');
+is($got, 200, 'for it, there is');
+like($content, qr/^wflog_streams 0$/m, "the gateway's figures");
+is((curl("$monitor/api/v1/app/executions/e", @bearer, '--interface', '127.0.0.1'))[0], 404, 'and nothing else');
 is((curl("http://logs.example.org:$http/", '--connect-to', "logs.example.org:$http:127.0.0.1:$http"))[0], 301, 'plain HTTP is sent to HTTPS');
 
 # A stream by curl, in the background.
