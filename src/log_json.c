@@ -11,7 +11,7 @@
 #include "wflog.h"
 
 #include "json.h"
-#include "log_scan.h"
+#include "leaf_scan.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"

@@ -7,8 +7,7 @@
  * other; the default leaf may hold any time, so it is read beside them and
  * merged.  Each is read by the index that has the fewest entries for the
  * filter.  Their keys hold a hash of the execution's id; the id itself is
- * compared on every row that is fetched.  What needs no order goes by the
- * index of the stream, which begins with the id.
+ * compared on every row that is fetched.
  *
  * All reads use the snapshot that is active at the beginning.
  *
@@ -16,17 +15,10 @@
  */
 #include "wflog.h"
 
-#include "access/relscan.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/tupconvert.h"
-#include "access/visibilitymap.h"
 #include "catalog/pg_type.h"
+#include "leaf_scan.h"
 #include "log_scan.h"
-#include "storage/bufmgr.h"
-#include "storage/predicate.h"
 #include "utils/fmgroids.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #define MAX_KEYS 5
@@ -40,15 +32,8 @@ typedef struct LeafRun
 	Leaf	   *leaves;
 	int			count;
 	int			opened;			/* how many have been opened, in reading order */
-	bool		is_open;
-	OpenLeaf	leaf;
-	IndexScanDesc scan;
-	TupleTableSlot *raw;		/* in the leaf's layout */
-	TupleTableSlot *converted;	/* in ours, if that differs */
+	LeafScan	scan;			/* of the one whose turn it is */
 	TupleTableSlot *current;	/* the row not yet taken, or NULL */
-	Buffer		vm_buffer;
-	BlockNumber vm_block;		/* of which vm_visible tells */
-	bool		vm_visible;
 } LeafRun;
 
 struct LogScan
@@ -69,50 +54,8 @@ struct LogScan
 	LeafRun		stray;			/* the default leaf */
 };
 
-/* An execution by id. */
-ExecutionKey
-execution_key(const char *id, int len)
-{
-	ExecutionKey key;
-
-	key.id = id;
-	key.len = len;
-	key.hash = wflog_execution_hash(id, len);
-	key.leaves = NULL;
-	return key;
-}
-
-/* The leaves to look into. */
-LeafSet *
-execution_leaves(const ExecutionKey *key)
-{
-	return key->leaves ? leaf_set_copy(key->leaves) : leaf_set_get();
-}
-
-/* A slot for rows in our column order. */
-TupleTableSlot *
-log_slot_create(const TupleTableSlotOps *ops)
-{
-	Relation	parent = table_open(wflog_table_oid(WFLOG_LOGS), AccessShareLock);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(parent), ops);
-
-	table_close(parent, NoLock);
-	return slot;
-}
-
-/*
- * A slot for the rows of a leaf as they are stored; of the parent's row type,
- * if that makes no difference.
- */
-TupleTableSlot *
-leaf_slot_create(const OpenLeaf *leaf)
-{
-	return leaf->map ? table_slot_create(leaf->table, NULL) :
-		log_slot_create(table_slot_callbacks(leaf->table));
-}
-
 /* Does the row belong to the execution, or only share its hash? */
-bool
+static inline bool
 slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key)
 {
 	bool		isnull;
@@ -177,8 +120,6 @@ open_leaf(LogScan *scan, LeafRun *run, Leaf *leaf)
 	ScanKeyData *members = palloc(sizeof(ScanKeyData) * 4);
 	int			nkeys = 0;
 
-	run->leaf = leaf_open(leaf, scan->index);
-	run->is_open = true;
 	ScanKeyInit(&keys[nkeys++], 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(scan->key.hash));
 	if (scan->after)
 		set_row_key(&keys[nkeys++], members, BTGreaterStrategyNumber, scan->after);
@@ -191,29 +132,8 @@ open_leaf(LogScan *scan, LeafRun *run, Leaf *leaf)
 		ScanKeyInit(&keys[nkeys++], 2, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
 					TimestampTzGetDatum(scan->high));
 
-	run->raw = leaf_slot_create(&run->leaf);
-	run->converted = run->leaf.map ? log_slot_create(&TTSOpsVirtual) : NULL;
-	run->scan = wflog_index_beginscan(run->leaf.table, run->leaf.index, scan->snapshot, nkeys);
-	run->scan->xs_want_itup = scan->index_tuples;
-	index_rescan(run->scan, keys, nkeys, NULL, 0);
-	run->vm_block = InvalidBlockNumber;
-}
-
-/* End reading a leaf. */
-static void
-close_leaf(LeafRun *run)
-{
-	if (!run->is_open)
-		return;
-	if (BufferIsValid(run->vm_buffer))
-		ReleaseBuffer(run->vm_buffer);
-	run->vm_buffer = InvalidBuffer;
-	index_endscan(run->scan);
-	ExecDropSingleTupleTableSlot(run->raw);
-	if (run->converted)
-		ExecDropSingleTupleTableSlot(run->converted);
-	leaf_close(&run->leaf);
-	run->is_open = false;
+	leaf_scan_open(&run->scan, leaf, scan->index);
+	leaf_scan_begin(&run->scan, scan->snapshot, keys, nkeys, scan->index_tuples);
 }
 
 /* The leaf whose turn is next. */
@@ -228,7 +148,7 @@ leaf_to_open(LogScan *scan, LeafRun *run)
 static bool
 next_leaf(LogScan *scan, LeafRun *run)
 {
-	while (!run->is_open)
+	while (!run->scan.is_open)
 	{
 		Leaf	   *leaf;
 
@@ -242,13 +162,6 @@ next_leaf(LogScan *scan, LeafRun *run)
 	return true;
 }
 
-/* A fetched row in our column order. */
-static TupleTableSlot *
-in_our_order(LeafRun *run)
-{
-	return run->leaf.map ? execute_attr_map_slot(run->leaf.map, run->raw, run->converted) : run->raw;
-}
-
 /* Make the run's next row that passes current; false if there is none. */
 static bool
 load_row(LogScan *scan, LeafRun *run)
@@ -257,9 +170,9 @@ load_row(LogScan *scan, LeafRun *run)
 		return true;
 	while (next_leaf(scan, run))
 	{
-		while (index_getnext_slot(run->scan, scan->direction, run->raw))
+		while (index_getnext_slot(run->scan.scan, scan->direction, run->scan.raw))
 		{
-			TupleTableSlot *slot = in_our_order(run);
+			TupleTableSlot *slot = leaf_scan_row(&run->scan);
 
 			CHECK_FOR_INTERRUPTS();
 			if (slot_is_of_execution(slot, &scan->key) &&
@@ -269,7 +182,7 @@ load_row(LogScan *scan, LeafRun *run)
 				return true;
 			}
 		}
-		close_leaf(run);
+		leaf_scan_close(&run->scan);
 	}
 	return false;
 }
@@ -335,98 +248,6 @@ log_scan_next(LogScan *scan)
 	return slot;
 }
 
-/* Is the heap page of the entry the scan stands on visible to everybody? */
-static bool
-heap_page_is_visible(LeafRun *run, ItemPointer tid)
-{
-	BlockNumber block = ItemPointerGetBlockNumber(tid);
-
-	if (block != run->vm_block)
-	{
-		run->vm_visible = VM_ALL_VISIBLE(run->leaf.table, block, &run->vm_buffer);
-		run->vm_block = block;
-		/* as index-only scans do: the page is not visited, so lock it here */
-		if (run->vm_visible)
-			PredicateLockPage(run->leaf.table, block, run->scan->xs_snapshot);
-	}
-	return run->vm_visible;
-}
-
-/* Pass over up to limit visible entries of the open leaf; how many there were. */
-static int64
-pass_entries(LeafRun *run, ScanDirection direction, int64 limit)
-{
-	int64		passed = 0;
-	ItemPointer tid;
-
-	while (passed < limit && (tid = index_getnext_tid(run->scan, direction)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (heap_page_is_visible(run, tid) || index_fetch_heap(run->scan, run->raw))
-			passed++;
-	}
-	return passed;
-}
-
-/* The id as a text to compare with. */
-text *
-execution_id_text(const ExecutionKey *key)
-{
-	text	   *id = palloc(VARHDRSZ + key->len);
-
-	SET_VARSIZE(id, VARHDRSZ + key->len);
-	memcpy(VARDATA(id), key->id, key->len);
-	return id;
-}
-
-/* The key of an execution's entries in the index of the stream, which begins with the id. */
-void
-execution_scan_key(ScanKey scankey, Relation index, text *id)
-{
-	ScanKeyEntryInitialize(scankey, 0, 1, BTEqualStrategyNumber, InvalidOid,
-						   index->rd_indcollation[0], F_TEXTEQ, PointerGetDatum(id));
-}
-
-/* Begin reading a leaf by the index of the stream, which holds the id itself. */
-static IndexScanDesc
-begin_by_execution(const OpenLeaf *leaf, text *id, Snapshot snapshot, bool index_tuples)
-{
-	ScanKeyData scankey;
-	IndexScanDesc scan = wflog_index_beginscan(leaf->table, leaf->index, snapshot, 1);
-
-	execution_scan_key(&scankey, leaf->index, id);
-	scan->xs_want_itup = index_tuples;
-	index_rescan(scan, &scankey, 1, NULL, 0);
-	return scan;
-}
-
-/* The same, with what is needed to fetch rows. */
-static void
-open_by_execution(LeafRun *run, Leaf *leaf, const ExecutionKey *key, Snapshot snapshot,
-				  bool index_tuples)
-{
-	run->leaf = leaf_open(leaf, LEAF_STREAM_INDEX);
-	run->is_open = true;
-	run->raw = leaf_slot_create(&run->leaf);
-	run->converted = run->leaf.map ? log_slot_create(&TTSOpsVirtual) : NULL;
-	run->vm_buffer = InvalidBuffer;
-	run->vm_block = InvalidBlockNumber;
-	run->scan = begin_by_execution(&run->leaf, execution_id_text(key), snapshot, index_tuples);
-}
-
-/* How many logs of an execution a leaf has, if that is at most limit; else more than limit. */
-static int64
-count_leaf(Leaf *leaf, const ExecutionKey *key, Snapshot snapshot, int64 limit)
-{
-	LeafRun		run = {0};
-	int64		count;
-
-	open_by_execution(&run, leaf, key, snapshot, true);
-	count = pass_entries(&run, ForwardScanDirection, limit == PG_INT64_MAX ? limit : limit + 1);
-	close_leaf(&run);
-	return count;
-}
-
 /* Does every log of the leaf pass, for all that is known of it? */
 static bool
 is_wanted_whole(LogScan *scan, Leaf *leaf)
@@ -446,14 +267,14 @@ pass_leaves(LogScan *scan, LeafRun *run, int64 limit)
 {
 	int64		passed = 0;
 
-	while (!run->is_open && run->opened < run->count && limit - passed >= COUNTED_FROM)
+	while (!run->scan.is_open && run->opened < run->count && limit - passed >= COUNTED_FROM)
 	{
 		Leaf	   *leaf = leaf_to_open(scan, run);
 		int64		count;
 
 		if (!is_wanted_whole(scan, leaf))
 			break;
-		count = count_leaf(leaf, &scan->key, scan->snapshot, limit - passed);
+		count = log_count_leaf(leaf, &scan->key, scan->snapshot, limit - passed);
 		if (count > limit - passed)
 			break;
 		passed += count;
@@ -485,7 +306,7 @@ log_scan_skip(LogScan *scan, int64 count)
 
 	/* Read the leaf anew, with its index pages pinned, from its first entry. */
 	scan->index_tuples = true;
-	close_leaf(run);
+	leaf_scan_close(&run->scan);
 	run->current = NULL;
 	run->opened--;
 	for (;;)
@@ -493,10 +314,10 @@ log_scan_skip(LogScan *scan, int64 count)
 		skipped += pass_leaves(scan, run, count - skipped);
 		if (skipped == count || !next_leaf(scan, run))
 			return skipped;
-		skipped += pass_entries(run, scan->direction, count - skipped);
+		skipped += leaf_scan_pass(&run->scan, scan->direction, count - skipped);
 		if (skipped == count)
 			return skipped;
-		close_leaf(run);
+		leaf_scan_close(&run->scan);
 	}
 }
 
@@ -504,159 +325,8 @@ log_scan_skip(LogScan *scan, int64 count)
 void
 log_scan_end(LogScan *scan)
 {
-	close_leaf(&scan->daily);
-	close_leaf(&scan->stray);
+	leaf_scan_close(&scan->daily.scan);
+	leaf_scan_close(&scan->stray.scan);
 	pfree(scan->leaves);
 	pfree(scan);
-}
-
-/*
- * Find out which leaves have anything of the execution, and keep to them from
- * now on.  What is committed later, the active snapshot does not show anyway.
- */
-void
-log_find_leaves(ExecutionKey *key)
-{
-	LeafSet    *all = execution_leaves(key);
-	LeafSet    *found = leaf_set_copy(all);
-	text	   *id = execution_id_text(key);
-
-	found->count = 0;
-	for (int i = 0; i < all->count; i++)
-	{
-		OpenLeaf	leaf = leaf_open(&all->leaves[i], LEAF_STREAM_INDEX);
-
-		/* a leaf made ahead of its time is empty, and that is quickly seen */
-		if (RelationGetNumberOfBlocks(leaf.table) > 0)
-		{
-			IndexScanDesc scan = begin_by_execution(&leaf, id, GetActiveSnapshot(), false);
-
-			if (index_getnext_tid(scan, ForwardScanDirection) != NULL)
-				found->leaves[found->count++] = all->leaves[i];
-			index_endscan(scan);
-		}
-		leaf_close(&leaf);
-	}
-	pfree(id);
-	pfree(all);
-	key->leaves = found;
-}
-
-/* Count all of an execution's logs, by the index that knows the id itself. */
-static int64
-count_all(const ExecutionKey *key)
-{
-	LeafSet    *leaves = execution_leaves(key);
-	int64		count = 0;
-
-	for (int i = 0; i < leaves->count; i++)
-		count += count_leaf(&leaves->leaves[i], key, GetActiveSnapshot(), PG_INT64_MAX);
-	return count;
-}
-
-/* How many of an execution's logs pass the filter. */
-int64
-log_count(const ExecutionKey *key, const LogFilter *filter)
-{
-	LogScan    *scan;
-	int64		count;
-
-	if (!log_filter_needs_row(filter, false, false) &&
-		TIMESTAMP_IS_NOBEGIN(filter->start_time) && TIMESTAMP_IS_NOEND(filter->end_time))
-		return count_all(key);
-	scan = log_scan_begin(key, filter, ForwardScanDirection, NULL, NULL);
-	count = log_scan_skip(scan, PG_INT64_MAX);
-	log_scan_end(scan);
-	return count;
-}
-
-/* Is a log within the filter's times? */
-static inline bool
-is_in_time(const LogFilter *filter, TupleTableSlot *slot)
-{
-	bool		isnull;
-	TimestampTz created_at;
-
-	if (TIMESTAMP_IS_NOBEGIN(filter->start_time) && TIMESTAMP_IS_NOEND(filter->end_time))
-		return true;
-	created_at = DatumGetTimestampTz(slot_getattr(slot, Anum_log_created_at, &isnull));
-	return created_at >= filter->start_time && created_at <= filter->end_time;
-}
-
-/*
- * Visit all of an execution's logs that pass the filter, in the order they
- * lie in, which is the cheapest.
- */
-void
-log_visit_all(const ExecutionKey *key, const LogFilter *filter, LogVisitor visit, void *arg)
-{
-	LeafSet    *leaves = execution_leaves(key);
-	bool		needs_row = log_filter_needs_row(filter, false, false);
-
-	for (int i = 0; i < leaves->count; i++)
-	{
-		Leaf	   *leaf = &leaves->leaves[i];
-		LeafRun		run = {0};
-
-		if (leaf->lower > filter->end_time || leaf->upper <= filter->start_time)
-			continue;
-		open_by_execution(&run, leaf, key, GetActiveSnapshot(), false);
-		while (index_getnext_slot(run.scan, ForwardScanDirection, run.raw))
-		{
-			TupleTableSlot *slot = in_our_order(&run);
-
-			CHECK_FOR_INTERRUPTS();
-			if (is_in_time(filter, slot) &&
-				(!needs_row || log_filter_matches(filter, slot)))
-				visit(slot, arg);
-		}
-		close_leaf(&run);
-	}
-	pfree(leaves);
-}
-
-static bool
-is_one_of(Oid oid, const Oid *oids, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (oids[i] == oid)
-			return true;
-	return false;
-}
-
-/*
- * The id of an execution with that hash that has logs in the given leaves, or
- * if leaves is NULL in any, as far as the active snapshot shows; NULL if there
- * is none.
- */
-text *
-execution_of_hash(int64 hash, const Oid *leaves, int count)
-{
-	LeafSet    *set = leaf_set_get();
-	text	   *id = NULL;
-
-	for (int i = set->count - 1; i >= 0 && id == NULL; i--)
-	{
-		LeafRun		run = {0};
-		ScanKeyData scankey;
-
-		if (leaves != NULL && !is_one_of(set->leaves[i].relid, leaves, count))
-			continue;
-		run.leaf = leaf_open(&set->leaves[i], LEAF_PAGE_INDEX);
-		run.raw = leaf_slot_create(&run.leaf);
-		run.converted = run.leaf.map ? log_slot_create(&TTSOpsVirtual) : NULL;
-		run.scan = wflog_index_beginscan(run.leaf.table, run.leaf.index, GetActiveSnapshot(), 1);
-		run.is_open = true;
-		ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(hash));
-		index_rescan(run.scan, &scankey, 1, NULL, 0);
-		if (index_getnext_slot(run.scan, ForwardScanDirection, run.raw))
-		{
-			bool		isnull;
-
-			id = DatumGetTextPCopy(slot_getattr(in_our_order(&run), Anum_log_execution_id, &isnull));
-		}
-		close_leaf(&run);
-	}
-	pfree(set);
-	return id;
 }

@@ -14,6 +14,7 @@
 #include "executor/tuptable.h"
 #include "filter.h"
 #include "leaves.h"
+#include "utils/snapshot.h"
 
 /*
  * Whose logs, by id and its hash; and in which leaves they are, if that has
@@ -29,16 +30,6 @@ typedef struct ExecutionKey
 
 typedef struct LogScan LogScan;
 
-extern ExecutionKey execution_key(const char *id, int len);
-extern void log_find_leaves(ExecutionKey *key);
-extern LeafSet *execution_leaves(const ExecutionKey *key);
-extern bool slot_is_of_execution(TupleTableSlot *slot, const ExecutionKey *key);
-extern TupleTableSlot *log_slot_create(const TupleTableSlotOps *ops);
-extern TupleTableSlot *leaf_slot_create(const OpenLeaf *leaf);
-extern text *execution_id_text(const ExecutionKey *key);
-extern void execution_scan_key(ScanKey scankey, Relation index, text *id);
-extern text *execution_of_hash(int64 hash, const Oid *leaves, int count);
-
 extern LogScan *log_scan_begin(const ExecutionKey *key, const LogFilter *filter,
 							   ScanDirection direction, const PagePosition *after,
 							   const PagePosition *before);
@@ -48,7 +39,16 @@ extern void log_scan_end(LogScan *scan);
 extern PagePosition log_position(TupleTableSlot *slot);
 extern int	compare_positions(const PagePosition *a, const PagePosition *b);
 
+/* ---- log_count.c: in no order ---- */
+
+extern ExecutionKey execution_key(const char *id, int len);
+extern LeafSet *execution_leaves(const ExecutionKey *key);
+extern text *execution_id_text(const ExecutionKey *key);
+extern void execution_scan_key(ScanKey scankey, Relation index, text *id);
+extern text *execution_of_hash(int64 hash, const Oid *leaves, int count);
+extern void log_find_leaves(ExecutionKey *key);
 extern int64 log_count(const ExecutionKey *key, const LogFilter *filter);
+extern int64 log_count_leaf(Leaf *leaf, const ExecutionKey *key, Snapshot snapshot, int64 limit);
 
 /* Calls visit for each of an execution's logs, in no particular order. */
 typedef void (*LogVisitor) (TupleTableSlot *slot, void *arg);

@@ -17,6 +17,7 @@
 #include "access/relscan.h"
 #include "access/tableam.h"
 #include "access/tupconvert.h"
+#include "leaf_scan.h"
 #include "storage/bufmgr.h"
 #include "stream.h"
 #include "stream_leaf.h"

@@ -11,9 +11,9 @@
  *
  * A transaction may have written to any leaf, so leaves are open at once and
  * merged.  Those in which there can be nothing new are passed over (activity.c
- * knows).  The others are locked at the beginning; check_gap() in stream.c
- * relies on that: what retention removes from a leaf that is passed over, the
- * reader has got.
+ * knows).  The others are locked at the beginning; stream_check_gap() relies on
+ * that: what retention removes from a leaf that is passed over, the reader has
+ * got.
  *
  * tail() reads one execution by a scan; the worker aims one scan at one
  * execution after the other.
@@ -23,6 +23,7 @@
 #include "wflog.h"
 
 #include "access/xact.h"
+#include "leaf_scan.h"
 #include "shared.h"
 #include "stream.h"
 #include "stream_leaf.h"
