@@ -1,5 +1,5 @@
 /*
- * Who is asking (src/identity.c).
+ * Who is asking, and what they may read (src/identity.c, src/policy.c).
  */
 CREATE FUNCTION wflog.uid() RETURNS pg_catalog.text
     LANGUAGE c STABLE PARALLEL SAFE

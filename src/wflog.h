@@ -217,10 +217,15 @@ extern void wflog_make_uuid_v7(pg_uuid_t *uuid);
 extern bool wflog_sees_all(void);	/* reads every execution */
 extern bool wflog_may_write(void);	/* inserts and updates */
 extern bool wflog_may_administer(void); /* deletes, maintains */
-extern bool wflog_may_read_execution(const char *id, int len);
-extern bool wflog_may_read_workflow(const char *id, int len);
 extern bool wflog_is_gateway_session(void);	/* claims are believed */
 extern char *wflog_current_uid(void);	/* palloc'd, or NULL */
+
+/* ---- policy.c: what they may read ---- */
+
+extern bool wflog_may_read_execution(const char *id, int len);
+extern bool wflog_may_read_workflow(const char *id, int len);
+
+/* ---- lookup.c: rows by id ---- */
 
 /* What an execution's row says. */
 typedef struct WflogExecution
