@@ -69,15 +69,16 @@ $node->restart;
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'wflog launcher'});
 $node->safe_psql('postgres', q{COMMIT PREPARED 'create'});
 wait_for_workers($node, 'COMMIT PREPARED after a restart', 'postgres');
-# the first maintenance may be over by then, and there shall be another
-$node->safe_psql('postgres', $_) foreach ('ALTER SYSTEM SET wflog.maintenance_interval = 1', 'SELECT pg_reload_conf()');
+# the first maintenance may be over by then, and there shall be another, which has patience
+$node->safe_psql('postgres', $_) foreach ('ALTER SYSTEM SET wflog.maintenance_interval = 1',
+	q{ALTER SYSTEM SET wflog.maintenance_lock_timeout = '60s'}, 'SELECT pg_reload_conf()');
 $node->safe_psql('postgres', q{BEGIN; DROP EXTENSION wflog; PREPARE TRANSACTION 'drop'});
 # it has begun its work, and waits for the transaction that is going to take that away
 ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'wflog keeper' AND wait_event_type = 'Lock'}),
 	'the keeper is at work when the extension goes');
-$node->safe_psql('postgres', $_) foreach ('ALTER SYSTEM RESET wflog.maintenance_interval', 'SELECT pg_reload_conf()');
 $node->safe_psql('postgres', q{COMMIT PREPARED 'drop'});
 wait_for_workers($node, 'dropped by COMMIT PREPARED');
+$node->safe_psql('postgres', $_) foreach ('ALTER SYSTEM RESET ALL', 'SELECT pg_reload_conf()');
 $node->safe_psql('postgres', q{BEGIN; CREATE EXTENSION wflog; PREPARE TRANSACTION 'create'; ROLLBACK PREPARED 'create'; CREATE EXTENSION wflog});
 wait_for_workers($node, 'ROLLBACK PREPARED', 'postgres');
 
