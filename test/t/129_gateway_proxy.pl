@@ -301,7 +301,8 @@ my ($id) = $head =~ /^x-request-id: (\S+)\r?$/mi;
 my $line = join '', map { grep { /"request_id":"$id"/ } split /\n/, -e $_ ? slurp_file($_) : '' } "$dir/one", "$dir/two";
 like($line, qr/"client":"127\.0\.0\.5","proxy":"(unix|127\.0\.0\.1)"/, "the client's own address is in the access log");
 unlike($line, qr/6\.6\.6\.6/, 'not what it says of itself');
-like(slurp_file("$dir/nginx-access.log"), qr/ 200 .* $id$/m, 'with the same id in that of nginx');
+# which it writes when it has answered
+wait_until('with the same id in that of nginx', sub { slurp_file("$dir/nginx-access.log") =~ / 200 .* $id$/m });
 foreach my $hidden ('/metrics', '/metrics?x', '//metrics', '/x/../metrics', '/%6detrics', '/ready')
 {
 	($got, $version, $head, $content) = curl("$site$hidden", '--path-as-is');
