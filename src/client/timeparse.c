@@ -16,11 +16,10 @@
  */
 #include "timeparse.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define SECONDS_PER_DAY 86400
+#include "calendar.h"
+
 #define EARLIEST (INT64_C(-62135596800) * MICROSECONDS)	/* 0001-01-01 */
 #define LATEST (INT64_C(253402300799) * MICROSECONDS + MICROSECONDS - 1) /* end of 9999 */
 
@@ -52,84 +51,6 @@ is_word(const char *text, size_t len, const char *word)
 		if (lower(text[i]) != word[i])
 			return false;
 	return true;
-}
-
-/* ---- the calendar ---- */
-
-/* Days from 1970-01-01 to a date of the Gregorian calendar. */
-int64_t
-days_from_civil(int64_t year, int month, int day)
-{
-	int64_t		era;
-	int64_t		year_of_era;
-	int64_t		day_of_year;
-
-	/* years begin in March here, so that the leap day is the last */
-	year -= month <= 2;
-	era = (year >= 0 ? year : year - 399) / 400;
-	year_of_era = year - era * 400;
-	day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
-		719468;
-}
-
-/* The reverse. */
-void
-civil_from_days(int64_t days, int64_t *year, int *month, int *day)
-{
-	int64_t		era;
-	int64_t		day_of_era;
-	int64_t		year_of_era;
-	int64_t		day_of_year;
-	int64_t		m;
-
-	days += 719468;
-	era = (days >= 0 ? days : days - 146096) / 146097;
-	day_of_era = days - era * 146097;
-	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	m = (5 * day_of_year + 2) / 153;
-	*day = day_of_year - (153 * m + 2) / 5 + 1;
-	*month = m < 10 ? m + 3 : m - 9;
-	*year = year_of_era + era * 400 + (*month <= 2);
-}
-
-static int
-days_in_month(int64_t year, int month)
-{
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-	if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
-		return 29;
-	return days[month - 1];
-}
-
-/* Seconds by which local time is ahead of UTC at that time. */
-int
-utc_offset(int64_t time)
-{
-	time_t		seconds = time / MICROSECONDS - (time % MICROSECONDS < 0);
-	struct tm	tm;
-
-	if (localtime_r(&seconds, &tm) == NULL)
-		return 0;
-	return tm.tm_gmtoff;
-}
-
-/* Write a time as 2026-01-31T12:00:00.000000Z; out has TIME_TEXT_SIZE bytes. */
-void
-format_time_utc(char *out, int64_t time)
-{
-	int64_t		seconds = time / MICROSECONDS - (time % MICROSECONDS < 0);
-	int64_t		days = seconds / SECONDS_PER_DAY - (seconds % SECONDS_PER_DAY < 0);
-	int			rest = seconds - days * SECONDS_PER_DAY;
-	int64_t		year;
-	int			month;
-	int			day;
-
-	civil_from_days(days, &year, &month, &day);
-	snprintf(out, TIME_TEXT_SIZE, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long) year, month,
-			 day, rest / 3600, rest / 60 % 60, rest % 60, (int) (time - seconds * MICROSECONDS));
 }
 
 /* ---- durations ---- */
@@ -252,6 +173,16 @@ parse_duration(const char *text, int64_t *microseconds)
 }
 
 /* ---- times ---- */
+
+static int
+days_in_month(int64_t year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
+		return 29;
+	return days[month - 1];
+}
 
 /* Read exactly so many digits. */
 static bool
@@ -521,25 +452,4 @@ parse_timestamp(const char *text, size_t len, int64_t *time)
 	*time = (days_from_civil(part[0], part[1], part[2]) * SECONDS_PER_DAY +
 			 (part[3] * 60 + part[4]) * 60 + part[5]) * MICROSECONDS + part[6];
 	return true;
-}
-
-/* Write a duration for a person: 350ms, 12.3s, 4m 05s, 3h 12m, 2d 4h. */
-void
-format_duration(char *out, size_t size, int64_t microseconds)
-{
-	int64_t		seconds = microseconds / MICROSECONDS;
-
-	if (microseconds < 0)
-		snprintf(out, size, "0s");
-	else if (microseconds < MICROSECONDS)
-		snprintf(out, size, "%dms", (int) (microseconds / 1000));
-	else if (seconds < 60)
-		snprintf(out, size, "%d.%ds", (int) seconds, (int) (microseconds % MICROSECONDS / 100000));
-	else if (seconds < 3600)
-		snprintf(out, size, "%dm %02ds", (int) (seconds / 60), (int) (seconds % 60));
-	else if (seconds < SECONDS_PER_DAY)
-		snprintf(out, size, "%dh %02dm", (int) (seconds / 3600), (int) (seconds / 60 % 60));
-	else
-		snprintf(out, size, "%lldd %dh", (long long) (seconds / SECONDS_PER_DAY),
-				 (int) (seconds / 3600 % 24));
 }

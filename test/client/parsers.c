@@ -1,7 +1,8 @@
 /*
- * Unit tests of the command's parsers, src/client/{timeparse,text,jsonscan}.c:
- * what they make of known input.  Prints TAP; test/t/100_command_model.pl
- * builds and runs it.  test/fuzz/command.c says what holds for any input.
+ * Unit tests of the command's parsers (timeparse.c, calendar.c, text.c and
+ * jsonscan.c of src/client/): what they make of known input.  Prints TAP;
+ * test/t/100_command_model.pl builds and runs it.  test/fuzz/command.c says what
+ * holds for any input.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /*
  * Fuzzer and model test of what the command makes of text nobody vouches for:
- * src/client/{timeparse,text,jsonscan}.c, which need no server.
+ * src/client/{timeparse,calendar,text,jsonscan}.c, which need no server.
  *
  * With clang, the coverage-guided fuzzer:
  *   clang -g -fsanitize=fuzzer,address,undefined -DLIBFUZZER -Isrc/client test/fuzz/command.c \
- *       src/client/{timeparse,text,jsonscan,buffer}.c -o fuzz && ./fuzz
+ *       src/client/{timeparse,calendar,text,jsonscan,buffer}.c -o fuzz && ./fuzz
  * With any compiler, a given number of random texts (test/t/100_command_model.pl):
  *   cc -g -fsanitize=address,undefined -Isrc/client ... -o model && ./model 100000
  *

@@ -9,7 +9,7 @@ use Test::More;
 
 my $cc = $ENV{CC} || 'cc';
 my $dir = tempdir(CLEANUP => 1);
-my @sources = map { "src/client/$_.c" } qw(timeparse text jsonscan buffer);
+my @sources = map { "src/client/$_.c" } qw(timeparse calendar text jsonscan buffer);
 
 # Build a program; a compiler without the sanitizers' libraries still runs it.
 sub build
