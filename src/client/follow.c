@@ -16,7 +16,8 @@
  * The stream is the truth and notifications only tell it sooner: whenever they
  * do not suffice (none came for a while, a reference came in place of a log,
  * the connection was lost) the stream is read from the cursor of the last log
- * that was shown.
+ * that was shown.  What is listened to, and how a lost connection is made
+ * again, is in subscribe.c.
  *
  * Where LISTEN does not work, or nobody sends notifications, the stream is
  * read every 100 ms.
@@ -25,210 +26,15 @@
  */
 #include "logs.h"
 
-#include <time.h>
-
 #include "output.h"
 
-#define POLL_MILLISECONDS 100
 #define CHECK_FIRST 500			/* how long no news are believed to be good news, at first */
 #define CHECK_MOST 5000			/* and at last */
 #define DOUBT_MILLISECONDS 2000 /* logs, and no notification of them for so long */
-#define WORKFLOW_MILLISECONDS 500	/* between looks for new executions */
-#define BACKOFF_FIRST 100
-#define BACKOFF_MOST 5000
-#define REMIND_MILLISECONDS 30000
-#define ASK_AGAIN_MILLISECONDS 60000	/* for notifications, where there are none */
 
-static bool listening = false;	/* notifications can arrive */
-static bool trusted = true;		/* and somebody sends them, as far as we know */
-static long long doubt_since = 0;
 static long long next_check = 0;
-static long long ask_again = 0; /* when to see whether notifications are to be had now */
-static char *no_notifications = NULL;	/* why there will be none, as channel() says */
 static int	check_interval = CHECK_FIRST;
-static bool polling_said = false;
-static char *workflow_channel = NULL;
 static bool look_for_executions = false;
-
-/* ---- the connection ---- */
-
-/* Is it no use to try again? */
-static bool
-problem_is_lasting(const char *problem)
-{
-	return strstr(problem, "authentication failed") || strstr(problem, "no password supplied") ||
-		strstr(problem, "no pg_hba.conf entry") ||
-		(strstr(problem, "FATAL") && strstr(problem, "does not exist"));
-}
-
-/* Make the connection again, however long it takes, and say so. */
-void
-reconnect(LogsJob *job)
-{
-	int			backoff = BACKOFF_FIRST;
-	long long	begun = milliseconds_now();
-	long long	said = begun;
-	char	   *problem;
-
-	flush_logs(job);
-	say("the connection was lost; trying to connect again");
-	srandom(begun ^ (long long) job);
-	while (!connect_again(job->connection, &problem))
-	{
-		if (problem_is_lasting(problem))
-			fail(EXIT_CONNECTION, NULL, "could not connect again: %s", problem);
-		if (milliseconds_now() - said >= REMIND_MILLISECONDS)
-		{
-			said = milliseconds_now();
-			say("still no connection after %lld s: %s", (said - begun) / 1000, problem);
-		}
-		free(problem);
-		/* by half more or less, so that many followers do not come at once */
-		if (wait_for(-1, false, backoff / 2 + random() % backoff) < 0)
-			check_interrupt();
-		backoff = Min(backoff * 2, BACKOFF_MOST);
-	}
-	say("connected again after %.1f s, going on where it stopped", (milliseconds_now() - begun) / 1000.0);
-	listening = false;
-	for (int i = 0; i < job->count; i++)
-	{
-		job->subjects[i]->must_subscribe = job->subjects[i]->must_read = true;
-		job->subjects[i]->covered[0] = job->subjects[i]->current[0] = '\0';
-		job->subjects[i]->told[0] = '\0';
-	}
-	free(workflow_channel);
-	workflow_channel = NULL;
-}
-
-/* Say, once, that logs come later than they might. */
-static void
-say_polling(const char *why)
-{
-	if (!polling_said)
-		say("%s; asking for new logs every %d ms", why, POLL_MILLISECONDS);
-	polling_said = true;
-}
-
-/*
- * The text that a statement with one argument gives; NULL with the result if
- * it fails.
- */
-static char *
-ask_text(LogsJob *job, const char *sql, const char *argument, PGresult **failed)
-{
-	PGresult   *result = query(job->connection, sql, 1, &argument);
-	char	   *text;
-
-	*failed = NULL;
-	if (!query_succeeded(result))
-	{
-		*failed = result;
-		return NULL;
-	}
-	text = xstrdup(PQgetvalue(result, 0, 0));
-	PQclear(result);
-	return text;
-}
-
-/* channel() warns if nobody is going to notify. */
-static void
-note_warning(void *arg, const PGresult *result)
-{
-	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-
-	if (text && no_notifications == NULL)
-		no_notifications = xstrdup(text);
-}
-
-/* LISTEN to the channel that a statement names; NULL if that cannot be done. */
-static char *
-listen_to(LogsJob *job, const char *sql, const char *argument)
-{
-	PQnoticeReceiver before = PQsetNoticeReceiver(job->connection->pg, note_warning, NULL);
-	PGresult   *failed;
-	char	   *channel = ask_text(job, sql, argument, &failed);
-	char	   *name;
-	Buffer		statement = {0};
-	bool		done;
-	PGresult   *result;
-
-	if (job->connection->pg)
-		PQsetNoticeReceiver(job->connection->pg, before, NULL);
-	if (channel == NULL)
-	{
-		/* 42883: an extension without notifications; 55000: a server without */
-		if (!connection_is_lost(job->connection) && !result_has_state(failed, "42883") &&
-			!result_has_state(failed, "55000") && !result_has_state(failed, "25006"))
-			fail_with_result(job->connection, failed);
-		PQclear(failed);
-		return NULL;
-	}
-	name = PQescapeIdentifier(job->connection->pg, channel, strlen(channel));
-	buffer_printf(&statement, "LISTEN %s", name ? name : "");
-	result = query(job->connection, buffer_text(&statement), 0, NULL);
-	done = query_succeeded(result);
-	PQclear(result);
-	PQfreemem(name);
-	buffer_free(&statement);
-	if (done)
-		return channel;
-	free(channel);
-	return NULL;
-}
-
-/* Listen to whatever is not listened to yet. */
-static void
-subscribe(LogsJob *job)
-{
-	bool		needed = job->workflow && workflow_channel == NULL;
-	char	   *problem;
-
-	for (int i = 0; i < job->count; i++)
-		needed = needed || job->subjects[i]->must_subscribe;
-	if (!needed)
-		return;
-	if (!listening)
-	{
-		problem = listen_problem(job->connection);
-		if (connection_is_lost(job->connection))
-		{
-			free(problem);
-			reconnect(job);
-			return;
-		}
-		if (problem)
-			say_polling(problem);
-		listening = problem == NULL;
-		free(problem);
-	}
-	free(no_notifications);
-	no_notifications = NULL;
-	for (int i = 0; i < job->count; i++)
-	{
-		Subject    *subject = job->subjects[i];
-
-		if (!subject->must_subscribe)
-			continue;
-		subject->must_subscribe = false;
-		subject->must_read = true;
-		if (!listening)
-			continue;
-		free(subject->channel);
-		subject->channel = listen_to(job, "SELECT wflog.channel($1)", subject->id);
-		if (subject->channel == NULL && !connection_is_lost(job->connection))
-		{
-			listening = false;
-			say_polling("this server does not send notifications");
-		}
-	}
-	if (listening && job->workflow && workflow_channel == NULL)
-		workflow_channel = listen_to(job, "SELECT wflog.workflow_channel($1)", job->workflow);
-	if (no_notifications)
-		say_polling(no_notifications);
-	trusted = no_notifications == NULL;
-	doubt_since = 0;
-	ask_again = milliseconds_now() + ASK_AGAIN_MILLISECONDS;
-}
 
 /* ---- the executions of a workflow ---- */
 
@@ -324,14 +130,15 @@ take_notification(LogsJob *job, const PGnotify *notification)
 	JsonValue	payload = json_document(notification->extra, strlen(notification->extra));
 	JsonValue	kind = json_find(&payload, "kind");
 	JsonValue	batch;
+	Notifications *news = &job->notifications;
 
-	if (workflow_channel && strcmp(notification->relname, workflow_channel) == 0)
+	if (news->workflow_channel && strcmp(notification->relname, news->workflow_channel) == 0)
 	{
 		look_for_executions = true;
 		if (json_is(&kind, "moved"))
 		{
-			free(workflow_channel);
-			workflow_channel = NULL;
+			free(news->workflow_channel);
+			news->workflow_channel = NULL;
 		}
 		return;
 	}
@@ -341,8 +148,8 @@ take_notification(LogsJob *job, const PGnotify *notification)
 
 		if (subject->channel == NULL || strcmp(notification->relname, subject->channel) != 0)
 			continue;
-		doubt_since = 0;
-		trusted = true;
+		news->doubt_since = 0;
+		news->trusted = true;
 		batch = json_find(&payload, "batch");
 		if (batch.kind == JSON_STRING)
 			snprintf(subject->told, sizeof(subject->told), "%.*s", (int) batch.len, batch.text);
@@ -421,22 +228,6 @@ say_end(LogsJob *job, Subject *subject)
 	PQclear(result);
 }
 
-/* Nothing more will come on its channel. */
-static void
-stop_listening(LogsJob *job, Subject *subject)
-{
-	char	   *name;
-	Buffer		statement = {0};
-
-	if (!listening || subject->channel == NULL || connection_is_lost(job->connection))
-		return;
-	name = PQescapeIdentifier(job->connection->pg, subject->channel, strlen(subject->channel));
-	buffer_printf(&statement, "UNLISTEN %s", name ? name : "");
-	PQclear(query(job->connection, buffer_text(&statement), 0, NULL));
-	PQfreemem(name);
-	buffer_free(&statement);
-}
-
 /* Take note of what has ended; true if nothing is left to be followed. */
 static bool
 all_ended(LogsJob *job)
@@ -459,7 +250,7 @@ all_ended(LogsJob *job)
 		}
 		if (job->workflow)
 		{
-			stop_listening(job, subject);
+			unsubscribe(job, subject);
 			subject_remove(job, subject);
 			i--;
 		}
@@ -471,27 +262,28 @@ all_ended(LogsJob *job)
 static void
 check_streams(LogsJob *job)
 {
+	Notifications *news = &job->notifications;
 	long long	now = milliseconds_now();
 
 	if (now < next_check)
 		return;
-	if (read_streams(job, true) && listening && trusted)
+	if (read_streams(job, true) && news->listening && news->trusted)
 	{
 		/* it may be about to be notified; but not for ever */
-		if (doubt_since == 0)
-			doubt_since = now;
-		else if (now - doubt_since >= DOUBT_MILLISECONDS)
+		if (news->doubt_since == 0)
+			news->doubt_since = now;
+		else if (now - news->doubt_since >= DOUBT_MILLISECONDS)
 		{
-			trusted = false;
+			news->trusted = false;
 			say_polling("the server sends no notifications (is the library preloaded, and wflog.notify on?)");
 		}
 	}
 	if (job->workflow)
 		look_for_executions = true;
-	if (listening && !trusted && now >= ask_again)
+	if (news->listening && !news->trusted && now >= news->ask_again)
 		for (int i = 0; i < job->count; i++)
 			job->subjects[i]->must_subscribe = true;
-	if (!listening || !trusted || doubt_since != 0)
+	if (!news->listening || !news->trusted || news->doubt_since != 0)
 		check_interval = POLL_MILLISECONDS;
 	else
 		check_interval = Min(Max(check_interval * 2, CHECK_FIRST), CHECK_MOST);
@@ -502,6 +294,8 @@ check_streams(LogsJob *job)
 void
 follow(LogsJob *job)
 {
+	Notifications *news = &job->notifications;
+
 	if (job->workflow)
 		find_executions(job);
 	for (;;)
@@ -510,7 +304,7 @@ follow(LogsJob *job)
 		if (take_notifications(job))
 		{
 			/* what was told need not be looked for */
-			check_interval = listening && trusted ? CHECK_FIRST : POLL_MILLISECONDS;
+			check_interval = news->listening && news->trusted ? CHECK_FIRST : POLL_MILLISECONDS;
 			next_check = milliseconds_now() + check_interval;
 		}
 		read_streams(job, false);

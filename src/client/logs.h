@@ -6,8 +6,9 @@
  *
  * An execution is read in pages first (history.c), in the order of time, the
  * filters applied by the server; then, if it is followed, from the stream
- * (stream.c, follow.c) with a cursor that the server gives.  history.c says
- * why nothing is lost or shown twice where one changes into the other.
+ * (stream.c, follow.c, subscribe.c) with a cursor that the server gives.
+ * history.c says why nothing is lost or shown twice where one changes into the
+ * other.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,6 +57,16 @@ typedef struct Subject
 	long long	shown;
 } Subject;
 
+/* Notifications of logs, as far as they are to be had. */
+typedef struct Notifications
+{
+	bool		listening;		/* they can arrive */
+	bool		trusted;		/* and somebody sends them, as far as we know */
+	long long	doubt_since;	/* logs have come, and no notification of them; 0: no doubt */
+	long long	ask_again;		/* when to see whether they are to be had now */
+	char	   *workflow_channel;	/* NULL: not listened to */
+} Notifications;
+
 /* What "wflog logs" was asked for. */
 typedef struct LogsJob
 {
@@ -73,6 +84,7 @@ typedef struct LogsJob
 	const char *after_cursor;
 	const char *cursor_file;
 	bool		exit_status;
+	Notifications notifications;
 } LogsJob;
 
 /* subject.c */
@@ -94,9 +106,16 @@ extern int	stream_read(LogsJob *job, Subject *subject, bool stragglers_only);
 extern void stream_read_to_end(LogsJob *job, Subject *subject, bool stragglers_only);
 extern bool show_if_wanted(LogsJob *job, Subject *subject, const LogEntry *log);
 
-/* follow.c, listen.c */
+/* follow.c */
 extern void follow(LogsJob *job);
+
+/* subscribe.c, listen.c */
+#define POLL_MILLISECONDS 100	/* where there are no notifications */
+
 extern void reconnect(LogsJob *job);
+extern void subscribe(LogsJob *job);
+extern void unsubscribe(LogsJob *job, Subject *subject);
+extern void say_polling(const char *why);
 extern char *listen_problem(Connection *connection);
 extern long long milliseconds_now(void);
 
