@@ -1,10 +1,10 @@
 /*
  * Fuzzer and model test of what "wflog run" and "wflog ingest" read: lines.c,
- * redact.c, structured.c, csv.c, columns.c and convert.c of src/client/.
+ * redact.c, structured.c, csv.c, columns.c, convert.c and unescape.c of src/client/.
  *
  * With clang, the coverage-guided fuzzer:
  *   clang -g -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -DLIBFUZZER -Isrc/client -Isrc \
- *       test/fuzz/capture.c src/client/{lines,redact,structured,csv,columns,convert,encode,buffer}.c \
+ *       test/fuzz/capture.c src/client/{lines,redact,structured,csv,columns,convert,unescape,encode,buffer}.c \
  *       src/ndjson.c src/ndjson_string.c -o fuzz && ./fuzz
  * With any compiler, a given number of random inputs (test/t/110_command_capture.pl):
  *   cc -g -D_GNU_SOURCE -fsanitize=address,undefined -Isrc/client -Isrc ... -o model && ./model 100000

@@ -31,7 +31,7 @@ sub sources
 }
 
 my @readers = (
-	sources(qw(lines redact structured csv columns convert encode buffer)),
+	sources(qw(lines redact structured csv columns convert unescape encode buffer)),
 	'src/ndjson.c', 'src/ndjson_string.c');
 
 plan skip_all => "no working C compiler ($cc)"
