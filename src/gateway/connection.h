@@ -77,12 +77,17 @@ extern int	conn_count;
 
 extern void conn_begin(int fd, const struct sockaddr *peer);
 extern void conn_close(Conn *conn);
+extern void conn_set_deadline(Conn *conn, int64 milliseconds);
+extern void conn_drain_all(void);
+
+/* ---- connection_io.c: what is sent and received ---- */
+
 extern bool conn_send(Conn *conn, const char *bytes, size_t len);
 extern void conn_answered(Conn *conn);
 extern void conn_stream_begins(Conn *conn);
 extern void conn_end_after_output(Conn *conn);
-extern void conn_set_deadline(Conn *conn, int64 milliseconds);
-extern void conn_drain_all(void);
+extern void conn_readable(evutil_socket_t fd, short what, void *arg);
+extern void conn_writable(evutil_socket_t fd, short what, void *arg);
 
 /* How many bytes wait for the client to take them. */
 static inline size_t

@@ -7,7 +7,7 @@
  * block but the start.  The way of a request:
  *
  *	  server.c      accepts connections
- *	  connection.c  reads bytes and writes them (transport.c), keeps deadlines
+ *	  connection.c  keeps deadlines; reads bytes and writes them (connection_io.c)
  *	  request.c     makes requests of them (http_parser.c), and answers
  *	  router.c      finds who handles a request; asks jwt.c who is asking
  *	  rest.c        asks the database (pool.c), answers with what it says

@@ -5,8 +5,8 @@
  *
  * Of a plain connection these are send() and recv() and nothing more.  With TLS
  * either way may have to wait for the other (a handshake, new keys); what waits
- * for what is noted here, and connection.c goes by it, so that nothing spins on a
- * socket that is ready for the wrong thing.
+ * for what is noted here, and connection_io.c goes by it, so that nothing spins on
+ * a socket that is ready for the wrong thing.
  *
  * SSL_read() is given room for a whole record and OpenSSL reads no more than
  * one from the socket, so nothing that has arrived stays hidden from the loop
