@@ -88,21 +88,22 @@ typedef struct StreamSet
 #define SET_ID_MAX 12000
 
 extern StreamSet *set_make(Request *request, bool follow);
-extern Member *set_find(StreamSet *set, const char *hash);
-extern Member *set_add(StreamSet *set, const char *execution, StreamIdEntry *entry);
 extern void set_free(StreamSet *set);
 extern void set_writable(StreamSet *set);
 extern void set_drain(StreamSet *set);
 extern void set_refuse(StreamSet *set, int status, const char *type, const char *message);
 extern void set_end(StreamSet *set);
 extern void set_begins_to_answer(StreamSet *set);
+extern void set_append_id(StreamSet *set, Buffer *out);
 extern void sets_tick(int64 now);
 extern void sets_told(const char *workflow, const char *execution);
 extern void sets_missed_something(bool ask_again);
 
-/* ---- for stream.c and stream_read.c: what a member comes to ---- */
+/* ---- stream_member.c; streams that are members call the last five ---- */
 
-extern void set_append_id(StreamSet *set, Buffer *out);
+extern Member *set_find(StreamSet *set, const char *hash);
+extern Member *set_add(StreamSet *set, const char *execution, StreamIdEntry *entry);
+extern void set_give_turns(StreamSet *set);
 extern bool set_takes_turn(Stream *stream);
 extern void set_turn_over(Stream *stream);
 extern void set_refused(Stream *stream, int status, const char *type, const char *message);
