@@ -86,11 +86,13 @@ typedef struct HttpChunks
 
 extern int	http_scan_head(HttpScan *scan, const char *bytes, size_t len, size_t *head_len);
 extern int	http_parse_head(HttpRequest *request, const char *head, size_t head_len);
-extern int	http_read_chunks(HttpChunks *chunks, const char *bytes, size_t len, size_t *used,
-							 HttpText *data);
-
 extern bool http_text_is(HttpText text, const char *word);
 extern bool http_text_is_ignoring_case(HttpText text, const char *word);
 extern HttpText http_header(const HttpRequest *request, const char *name);
+
+/* ---- http_chunks.c ---- */
+
+extern int	http_read_chunks(HttpChunks *chunks, const char *bytes, size_t len, size_t *used,
+							 HttpText *data);
 
 #endif							/* WFLOG_HTTP_PARSER_H */

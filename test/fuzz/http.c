@@ -1,8 +1,8 @@
 /*
- * Fuzzer of the gateway's reader of requests, src/gateway/http_parser.c: heads,
- * bodies with a length and in chunks.  How it is run: driver.c, test/README.md.
+ * Fuzzer of the gateway's reader of requests, src/gateway/http_{parser,chunks}.c:
+ * heads, bodies with a length and in chunks.  How it is run: driver.c, test/README.md.
  *
- * Sources: src/gateway/http_parser.c
+ * Sources: src/gateway/http_parser.c src/gateway/http_chunks.c
  *
  * What must hold for any bytes:
  *   - wherever they are cut into pieces, the same is read;

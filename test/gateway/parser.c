@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * parser.c
- *	  Model test of the reader of HTTP requests (src/gateway/http_parser.c).
+ *	  Model test of the reader of HTTP requests (src/gateway/http_{parser,chunks}.c).
  *
  * parser ROUNDS [SEED]: requests made at random from good and bad parts.  What
  * a request is made of says whether it is good, and what its body is; the

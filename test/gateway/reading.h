@@ -1,7 +1,7 @@
 /*
  * How the gateway reads a request whose bytes come in pieces, for the tests of
- * its reader (src/gateway/http_parser.c).  Each piece is a memory block of its
- * own, so that the address sanitizer sees a read beyond it.
+ * its reader (src/gateway/http_{parser,chunks}.c).  Each piece is a memory block
+ * of its own, so that the address sanitizer sees a read beyond it.
  */
 #ifndef WFLOG_TEST_READING_H
 #define WFLOG_TEST_READING_H

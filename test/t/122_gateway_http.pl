@@ -21,7 +21,8 @@ use WflogCommand;
 my $root = "$FindBin::RealBin/../..";
 my $cc = $ENV{CC} || 'cc';
 my $dir = tempdir(CLEANUP => 1);
-my @build = ($cc, '-g', '-O1', "-I$root/src/gateway", '-o', "$dir/parser", "$root/test/gateway/parser.c", "$root/src/gateway/http_parser.c");
+my @build = ($cc, '-g', '-O1', "-I$root/src/gateway", '-o', "$dir/parser", "$root/test/gateway/parser.c",
+	map { "$root/src/gateway/http_$_.c" } qw(parser chunks));
 SKIP:
 {
 	skip "no working C compiler ($cc)", 2
