@@ -93,6 +93,7 @@ extern int	next_option(int argc, char **argv, const char *short_options,
 extern bool connect_option(ConnectOptions *options, int c, char *argument);
 extern void usage_error(const char *fmt,...) pg_attribute_printf(1, 2) WFLOG_NORETURN;
 extern long long number_option(const char *name, const char *text, long long min, long long max);
+extern int64_t time_option(const char *name, const char *text, bool utc);
 
 /* ---- connect.c: connections ---- */
 

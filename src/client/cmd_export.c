@@ -9,7 +9,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "export_row.h"
@@ -80,21 +79,6 @@ typedef struct Setup
 	bool		all;
 } Setup;
 
-/* The time that an option names. */
-static int64_t
-time_option(const char *name, const char *text)
-{
-	struct timeval now;
-	int64_t		time;
-	const char *problem;
-
-	gettimeofday(&now, NULL);
-	problem = parse_time(text, now.tv_sec * MICROSECONDS + now.tv_usec, false, &time);
-	if (problem)
-		usage_error("%s: \"%s\" %s", name, text, problem);
-	return time;
-}
-
 static void
 take_option(Setup *setup, int c, char *argument)
 {
@@ -120,10 +104,10 @@ take_option(Setup *setup, int c, char *argument)
 			setup->status = argument;
 			break;
 		case OPTION_SINCE:
-			log_filter_since(filter, time_option("--since", argument));
+			log_filter_since(filter, time_option("--since", argument, false));
 			break;
 		case OPTION_UNTIL:
-			log_filter_until(filter, time_option("--until", argument));
+			log_filter_until(filter, time_option("--until", argument, false));
 			break;
 		case 'l':
 			filter->min_level = argument;

@@ -8,7 +8,6 @@
 #include "logs.h"
 
 #include <limits.h>
-#include <sys/time.h>
 
 #include "output.h"
 
@@ -84,126 +83,120 @@ static const struct option long_options[] = {
 
 static LogsJob job;
 
-/* The time that an option names. */
-static int64_t
-time_option(const char *name, const char *text, bool utc)
+/* What the options say beside what goes straight into the job. */
+typedef struct Setup
 {
-	struct timeval now;
-	int64_t		time;
-	const char *problem;
+	const char *since;
+	const char *until;
+	const char *level;
+	bool		level_exact;
+	ColorMode	color;
+} Setup;
 
-	gettimeofday(&now, NULL);
-	problem = parse_time(text, now.tv_sec * MICROSECONDS + now.tv_usec, utc, &time);
-	if (problem)
-		usage_error("%s: \"%s\" %s", name, text, problem);
-	return time;
+static void
+take_option(Setup *setup, int c, char *argument)
+{
+	switch (c)
+	{
+		case 'f':
+			job.follow = true;
+			break;
+		case OPT_WAIT:
+			job.wait = true;
+			break;
+		case 'n':
+			job.last = number_option("--tail", argument, 0, INT_MAX);
+			break;
+		case OPT_SINCE:
+			setup->since = argument;
+			break;
+		case OPT_UNTIL:
+			setup->until = argument;
+			break;
+		case 'l':
+			setup->level = argument;
+			break;
+		case OPT_LEVEL_EXACT:
+			setup->level_exact = true;
+			break;
+		case OPT_TASK:
+			job.filter.node_id = argument;
+			break;
+		case OPT_ATTEMPT:
+			number_option("--attempt", argument, 1, INT_MAX);
+			job.filter.attempt = argument;
+			break;
+		case OPT_CATEGORY:
+			job.filter.category = argument;
+			break;
+		case OPT_SOURCE:
+			job.filter.source = argument;
+			break;
+		case OPT_EVENT_TYPE:
+			job.filter.event_type = argument;
+			break;
+		case OPT_MILESTONES:
+			job.filter.milestones_only = true;
+			break;
+		case 'g':
+			job.filter.search = argument;
+			break;
+		case 'o':
+			if (!parse_log_format(argument, &job.style.format))
+				usage_error("there is no output format \"%s\"; there are text, raw, json, ndjson and csv",
+							argument);
+			break;
+		case OPT_JSON:
+			job.style.format = FORMAT_JSON;
+			break;
+		case 't':
+			job.style.timestamps = true;
+			break;
+		case OPT_UTC:
+			job.style.utc = true;
+			break;
+		case OPT_COLOR:
+			if (!parse_color_mode(argument, &setup->color))
+				usage_error("--color is auto, always or never, not \"%s\"", argument);
+			break;
+		case OPT_AFTER_CURSOR:
+			job.after_cursor = argument;
+			break;
+		case OPT_CURSOR_FILE:
+			job.cursor_file = argument;
+			break;
+		case OPT_EXIT_STATUS:
+			job.exit_status = true;
+			break;
+		case OPT_WORKFLOW:
+			job.workflow = argument;
+			break;
+	}
 }
 
 /* Read the command line into the job. */
 static void
 read_options(int argc, char **argv, ConnectOptions *where)
 {
-	const char *since = NULL;
-	const char *until = NULL;
-	const char *level = NULL;
-	bool		level_exact = false;
-	ColorMode	color = COLOR_AUTO;
+	Setup		setup = {.color = COLOR_AUTO};
 	const char *problem;
 	int			c;
 
 	log_filter_begin(&job.filter);
 	job.last = -1;
 	while ((c = next_option(argc, argv, "fn:l:g:o:t" CONNECT_SHORT_OPTIONS, long_options)) != -1)
-	{
-		if (connect_option(where, c, optarg))
-			continue;
-		switch (c)
-		{
-			case 'f':
-				job.follow = true;
-				break;
-			case OPT_WAIT:
-				job.wait = true;
-				break;
-			case 'n':
-				job.last = number_option("--tail", optarg, 0, INT_MAX);
-				break;
-			case OPT_SINCE:
-				since = optarg;
-				break;
-			case OPT_UNTIL:
-				until = optarg;
-				break;
-			case 'l':
-				level = optarg;
-				break;
-			case OPT_LEVEL_EXACT:
-				level_exact = true;
-				break;
-			case OPT_TASK:
-				job.filter.node_id = optarg;
-				break;
-			case OPT_ATTEMPT:
-				number_option("--attempt", optarg, 1, INT_MAX);
-				job.filter.attempt = optarg;
-				break;
-			case OPT_CATEGORY:
-				job.filter.category = optarg;
-				break;
-			case OPT_SOURCE:
-				job.filter.source = optarg;
-				break;
-			case OPT_EVENT_TYPE:
-				job.filter.event_type = optarg;
-				break;
-			case OPT_MILESTONES:
-				job.filter.milestones_only = true;
-				break;
-			case 'g':
-				job.filter.search = optarg;
-				break;
-			case 'o':
-				if (!parse_log_format(optarg, &job.style.format))
-					usage_error("there is no output format \"%s\"; there are text, raw, json, ndjson and csv",
-								optarg);
-				break;
-			case OPT_JSON:
-				job.style.format = FORMAT_JSON;
-				break;
-			case 't':
-				job.style.timestamps = true;
-				break;
-			case OPT_UTC:
-				job.style.utc = true;
-				break;
-			case OPT_COLOR:
-				if (!parse_color_mode(optarg, &color))
-					usage_error("--color is auto, always or never, not \"%s\"", optarg);
-				break;
-			case OPT_AFTER_CURSOR:
-				job.after_cursor = optarg;
-				break;
-			case OPT_CURSOR_FILE:
-				job.cursor_file = optarg;
-				break;
-			case OPT_EXIT_STATUS:
-				job.exit_status = true;
-				break;
-			case OPT_WORKFLOW:
-				job.workflow = optarg;
-				break;
-		}
-	}
-	if (level_exact && level == NULL)
+		if (!connect_option(where, c, optarg))
+			take_option(&setup, c, optarg);
+	if (setup.level_exact && setup.level == NULL)
 		usage_error("--level-exact needs --level");
-	if (level_exact)
-		job.filter.level = level;
+	if (setup.level_exact)
+		job.filter.level = setup.level;
 	else
-		job.filter.min_level = level;
-	if (since)
-		log_filter_since(&job.filter, time_option("--since", since, job.style.utc));
-	if (until)
-		log_filter_until(&job.filter, time_option("--until", until, job.style.utc));
+		job.filter.min_level = setup.level;
+	if (setup.since)
+		log_filter_since(&job.filter, time_option("--since", setup.since, job.style.utc));
+	if (setup.until)
+		log_filter_until(&job.filter, time_option("--until", setup.until, job.style.utc));
 	problem = log_filter_prepare(&job.filter);
 	if (problem)
 		usage_error("%s", problem);
@@ -226,9 +219,9 @@ read_options(int argc, char **argv, ConnectOptions *where)
 		usage_error("a cursor begins with p1. or s1.");
 	if (job.last >= 0 && job.after_cursor)
 		usage_error("either --tail or --after-cursor can be given");
-	if (until && job.follow)
+	if (setup.until && job.follow)
 		usage_error("--until has no meaning with --follow");
-	output_begin(color);
+	output_begin(setup.color);
 }
 
 /* The latest execution of the workflow, which is to be shown. */

@@ -8,6 +8,9 @@
 #include "client.h"
 
 #include <stdarg.h>
+#include <sys/time.h>
+
+#include "timeparse.h"
 
 const Command *current_command = NULL;
 
@@ -109,4 +112,19 @@ number_option(const char *name, const char *text, long long min, long long max)
 	if (errno != 0 || value < min || value > max)
 		usage_error("%s must be between %lld and %lld, not %s", name, min, max, text);
 	return value;
+}
+
+/* The time that is an option's argument; one without zone is local, or UTC. */
+int64_t
+time_option(const char *name, const char *text, bool utc)
+{
+	struct timeval now;
+	int64_t		time;
+	const char *problem;
+
+	gettimeofday(&now, NULL);
+	problem = parse_time(text, now.tv_sec * MICROSECONDS + now.tv_usec, utc, &time);
+	if (problem)
+		usage_error("%s: \"%s\" %s", name, text, problem);
+	return time;
 }
