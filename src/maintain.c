@@ -5,15 +5,18 @@
  *
  * A run goes through these steps, each idempotent:
  *
- *	1. make_leaf.c: leaves that lack an index or row level security get it;
- *	2. retention.c: rows of the default leaf that are due are deleted;
- *	3. partitions.c: what is left there moves to leaves of its own, and leaves
+ *	1. mend.c: logs that were loaded with triggers disabled are stamped anew, and
+ *	   leaves are listed that roll-ups can rely on;
+ *	2. make_leaf.c: leaves that lack an index or row level security get it;
+ *	3. retention.c: rows of the default leaf that are due are deleted;
+ *	4. partitions.c: what is left there moves to leaves of its own, and leaves
  *	   are made ahead of time;
- *	4. retention.c: policies shorter than the others delete rows in leaves,
+ *	5. retention.c: policies shorter than the others delete rows in leaves,
  *	   and old producer batches go;
- *	5. retention.c: leaves in which everything is due are emptied and dropped;
- *	6. audit_retention.c: old executions without logs and their trails go;
- *	7. the partitioned table is analyzed, which autovacuum never does.
+ *	6. retention.c: leaves in which everything is due are emptied and dropped;
+ *	7. rollup_leaves.c: roll-ups of leaves and executions that are gone go;
+ *	8. audit_retention.c: old executions without logs and their trails go;
+ *	9. the partitioned table is analyzed, which autovacuum never does.
  *
  * Locking.  No writer waits longer than wflog.maintenance_lock_timeout for
  * maintenance that waits itself: whatever takes a lock that conflicts with

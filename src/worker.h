@@ -162,7 +162,6 @@ typedef struct Worker
 	CursorMaker maker;
 } Worker;
 
-
 /* ---- worker.c ---- */
 
 extern int64 processor_time(void);

@@ -16,7 +16,7 @@
 typedef enum JobOutcome
 {
 	JOB_DONE,					/* all statements have results */
-	JOB_FAILED,					/* one has an error: failed_result() */
+	JOB_FAILED,					/* one has an error: job->failed */
 	JOB_AWAY,					/* the database could not be reached, or was lost */
 	JOB_TOO_MANY				/* too many were waiting, or it waited too long */
 } JobOutcome;
