@@ -108,25 +108,109 @@ load_secret(const char *name, Key **keys)
 	return loaded;
 }
 
+/* Is a text base64url, padded or not? */
+static bool
+is_base64url(const char *text)
+{
+	size_t		len = strlen(text);
+	size_t		digits = len;
+
+	while (digits > 0 && text[digits - 1] == '=')
+		digits--;
+	if (digits % 4 == 1 || (digits < len && (len % 4 != 0 || len - digits > 2)))
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		if (!isalnum((unsigned char) text[i]) && text[i] != '-' && text[i] != '_')
+			return false;
+	return true;
+}
+
+/*
+ * What is wrong with the form of a key's members, or NULL.  The library ends
+ * the process for some numbers that are not base64url.
+ */
+static const char *
+check_members(json_t *object)
+{
+	static const char *const texts[] = {"kty", "alg", "use", "crv", "kid"};
+	static const char *const numbers[] = {"k", "n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y"};
+	json_t	   *operations = json_object_get(object, "key_ops");
+
+	for (int i = 0; i < lengthof(texts); i++)
+	{
+		json_t	   *value = json_object_get(object, texts[i]);
+
+		if (value && !json_is_string(value))
+			return "a member of it is of the wrong type";
+	}
+	if (operations && !json_is_array(operations))
+		return "a member of it is of the wrong type";
+	for (int i = 0; i < lengthof(numbers); i++)
+	{
+		json_t	   *value = json_object_get(object, numbers[i]);
+
+		if (value && (!json_is_string(value) || !is_base64url(json_string_value(value))))
+			return "a number of it is not base64url";
+	}
+	return NULL;
+}
+
+/* Is a key, as far as it says, one that signatures are verified with? */
+static bool
+is_for_signatures(json_t *object)
+{
+	const char *use = json_string_value(json_object_get(object, "use"));
+	json_t	   *operations = json_object_get(object, "key_ops");
+	json_t	   *operation;
+	size_t		index;
+
+	if (use && strcmp(use, "sig") != 0)
+		return false;
+	json_array_foreach(operations, index, operation)
+		if (json_is_string(operation) && strcmp(json_string_value(operation), "verify") == 0)
+			return true;
+	return operations == NULL;
+}
+
+/* Is the exponent of an RSA key odd, and at least 3?  With 1 everybody could sign. */
+static bool
+is_exponent(const char *text)
+{
+	uint8_t    *bytes = NULL;
+	size_t		len = 0;
+	size_t		zeros = 0;
+	cjose_err	error;
+	bool		good;
+
+	if (text == NULL || !cjose_base64url_decode(text, strlen(text), &bytes, &len, &error))
+		return false;
+	while (zeros < len && bytes[zeros] == 0)
+		zeros++;
+	good = zeros < len && bytes[len - 1] % 2 == 1 && (len - zeros > 1 || bytes[zeros] >= 3);
+	free(bytes);
+	return good;
+}
+
 /* One key of a JWKS.  Returns what is wrong with it, or NULL. */
 static const char *
 load_jwk(json_t *object, Key **keys)
 {
 	const char *kty = json_string_value(json_object_get(object, "kty"));
 	const char *alg = json_string_value(json_object_get(object, "alg"));
-	const char *use = json_string_value(json_object_get(object, "use"));
 	const char *crv = json_string_value(json_object_get(object, "crv"));
 	const char *modulus = json_string_value(json_object_get(object, "n"));
 	const char *algorithm;
-	const char *problem = NULL;
+	const char *problem = check_members(object);
 	cjose_err	error;
 	cjose_jwk_t *jwk;
 	char	   *text;
 
+	if (problem)
+		return problem;
 	if (kty == NULL)
 		return "it has no kty";
-	if (use && strcmp(use, "sig") != 0)
-		return NULL;			/* for encryption; not ours */
+	if (!is_for_signatures(object))
+		return NULL;			/* not ours */
 	if (strcmp(kty, "oct") == 0)
 		algorithm = "HS256";
 	else if (strcmp(kty, "RSA") == 0)
@@ -140,6 +224,8 @@ load_jwk(json_t *object, Key **keys)
 	/* newer versions of cjose do not even read a small key, and do not say why */
 	if (strcmp(kty, "RSA") == 0 && modulus && strlen(modulus) * 6 < MIN_RSA_BITS)
 		return "an RSA key needs at least 2048 bits";
+	if (strcmp(kty, "RSA") == 0 && !is_exponent(json_string_value(json_object_get(object, "e"))))
+		return "its e is no exponent of an RSA key";
 	text = json_dumps(object, JSON_COMPACT);
 	if (text == NULL)
 		return "it is too strange";

@@ -4,9 +4,8 @@
  *
  *   driver ROUNDS CORPUS [SEED]
  *
- * The targets of the gateway (http.c, query.c, batch.c, token.c, forwarded.c,
- * notification.c) have no
- * main() of their own.  Each counts in fuzz_accepted the inputs that were good
+ * The targets of the gateway, those that test/t/119_gateway_model.pl names, have
+ * no main() of their own.  Each counts in fuzz_accepted the inputs that were good
  * in the end: if there are none, the target tests nothing.
  */
 #include "model.h"

@@ -1,5 +1,5 @@
 # What wflog serve reads from others, without a server: requests, queries, batches,
-# tokens, what proxies say, ids of streams, notifications.  The targets of
+# tokens, keys, what proxies say, ids of streams, notifications.  The targets of
 # test/fuzz/ on their corpus and on what is made of it at random, under the address
 # and undefined-behaviour sanitizers.
 use strict;
@@ -16,7 +16,8 @@ my $libraries = 'libevent_core cjose jansson';
 my $seed = $ENV{WFLOG_TEST_SEED} || int(time() * 1000) % 1_000_000;
 
 # How many inputs; that of requests needs nothing but a C library.
-my %rounds = (http => 3_000, query => 20_000, batch => 20_000, token => 10_000, forwarded => 10_000, stream_id => 20_000, notification => 10_000);
+my %rounds = (http => 3_000, query => 20_000, batch => 20_000, token => 10_000, signature => 2_000, jwks => 10_000,
+	forwarded => 10_000, stream_id => 20_000, notification => 10_000);
 
 chomp(my $flags = `pkg-config --cflags $libraries 2>/dev/null`);
 my $have_libraries = $? == 0;

@@ -113,7 +113,8 @@ my $node = Gateway::new_server('max_connections = 60');
 $node->safe_psql('postgres', q{SELECT wflog.start_execution('e', 'w', user_id => 'alice')});
 my $jwks = write_file('jwks', $json->encode({ keys => [
 	rsa_jwk('rsa', kid => 'r1', use => 'sig'), ec_jwk('ec', 'P-256', kid => 'e1', alg => 'ES256'),
-	{ kty => 'oct', k => encode_base64url('k' x 32), kid => 'o1' }, rsa_jwk('other', use => 'enc', kid => 'enc') ] }));
+	{ kty => 'oct', k => encode_base64url('k' x 32), kid => 'o1' }, rsa_jwk('other', use => 'enc', kid => 'enc'),
+	rsa_jwk('other', key_ops => [ 'encrypt' ], kid => 'ops') ] }));
 my $gateway = Gateway->start("--jwks-file=$jwks", '--jwt-secret-file=' . Gateway::secret_file(), '--audience=wflog', '--issuer=here');
 %claims = (%claims, aud => 'wflog', iss => 'here');
 my $path = '/api/v1/app/executions/e';
@@ -158,9 +159,10 @@ refused("$head.$payload." . encode_base64url('x' x 32), $unknown, 'another signa
 refused("$head." . encode_base64url($json->encode({ %claims, sub => 'bob' })) . ".$signature", $unknown, 'other claims');
 refused("$head.$payload." . substr($signature, 0, 20), $unknown, 'half a signature');
 refused(with_rsa({ alg => 'RS256', kid => 'r1' }, \%claims, 'other'), $unknown, 'another RSA key');
-refused(with_rsa({ alg => 'RS256', kid => 'enc' }, \%claims, 'other'), $unknown, 'a key that is for encryption');
+refused(with_rsa({ alg => 'RS256', kid => $_ }, \%claims, 'other'), $unknown, 'a key that is for encryption') foreach 'enc', 'ops';
 refused(with_rsa({ alg => 'RS256', kid => 'r2' }, \%claims, 'rsa'), $unknown, 'an id that is not known');
 refused(with_ec({ alg => 'ES256', kid => 'e1' }, \%claims, 'ec2'), $unknown, 'another EC key');
+refused(with_ec({ alg => 'ES256', kid => 'e1' }, \%claims, 'ec') . $_, $unknown, 'a signature that is too long') foreach 'A', 'AAAA';
 refused(signing_input({ alg => 'ES256', kid => 'e1' }, \%claims) . '.' . encode_base64url("\0" x 64), $unknown, 'a signature of zeros');
 refused(with_hmac(\%hs, \%claims, $_), $unknown, 'HMAC by a public key') foreach $public, decode_base64($public =~ s/-----.*-----//gr);
 refused(with_hmac({ %hs, kid => $_ }, \%claims, $public), $unknown, "the same, with the key's id") foreach 'r1', 'e1';
@@ -227,6 +229,9 @@ my @bad = (
 	[ 'an empty secret', { keys => [ { kty => 'oct', k => '' } ] }, qr/cannot be (read|used)/ ],
 	[ 'another curve', { keys => [ ec_jwk('p384', 'P-384') ] }, qr/P-256/ ],
 	[ 'an alg that does not go with the key', { keys => [ rsa_jwk('other', alg => 'HS256') ] }, qr/does not go with/ ],
+	[ 'an alg that is no text', { keys => [ rsa_jwk('other', alg => [ 'none' ]) ] }, qr/of the wrong type/ ],
+	[ 'a number that is not base64url', { keys => [ { kty => 'oct', k => 'k' x 61 . '=' } ] }, qr/not base64url/ ],
+	[ 'an exponent with which everybody could sign', { keys => [ rsa_jwk('other', e => 'AQ') ] }, qr/no exponent/ ],
 	[ 'a point that is on no curve', { keys => [ { %{ ec_jwk('ec', 'P-256') }, x => encode_base64url('x' x 32) } ] }, qr/cannot be read/ ],
 	[ 'a good and a bad one', { keys => [ rsa_jwk('other', kid => 'r2'), { kty => 'OKP' } ] }, qr/key 2 .* cannot be used/ ],);
 foreach my $case (@bad)
