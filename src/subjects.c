@@ -200,6 +200,8 @@ subjects_sync(Worker *worker)
 	{
 		worker->gateway_asked = true;
 		worker->gateway->last = worker->number;
+		/* what was missed before was nothing to it: it reads after it has asked */
+		worker->gateway->resync = false;
 	}
 
 	list_free_deep(worker->old_channels);

@@ -309,18 +309,29 @@ publish_gap(const char *batch)
 			publish(topic, EVENT_GAP, batch, NULL, NULL);
 }
 
-/* Does a batch follow on the last one?  If not, a new chain begins. */
+/*
+ * Does a batch follow on the last one?  If not, a new chain begins.
+ *
+ * The first one after LISTEN follows on whatever it says is before it: that had
+ * been notified by then, as it has not come, so it was published before any of
+ * the reads that all streams have begun since (hub_listening()), and these show
+ * it.  Nobody need read again for it.
+ */
 static void
 follow_chain(const char *batch, const char *prev)
 {
+	bool		is_first = last_batch[0] == '\0';
+
 	if (batch[0] == '\0' || strcmp(batch, last_batch) == 0)
 		return;
-	if (last_batch[0] && prev[0] && strcmp(prev, last_batch) <= 0)
+	if (prev[0] && (is_first || strcmp(prev, last_batch) <= 0))
 	{
+		if (is_first)
+			strlcpy(chain_start, prev, BATCH_SIZE);
 		strlcpy(last_batch, batch, BATCH_SIZE);
 		return;
 	}
-	if (last_batch[0])
+	if (!is_first)
 		gateway.counters.chain_breaks++;
 	chain_number++;
 	/* who has this very batch has everything before it */

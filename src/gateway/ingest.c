@@ -28,8 +28,11 @@ static const char append_sql[] = "SELECT wflog.append_lines($1) WHERE wflog.can_
 static const char claim_sql[] =
 "INSERT INTO wflog.producer_batches (producer_key, sequence, result) VALUES ($1, 0, $2)"
 " ON CONFLICT DO NOTHING";
+/* The second column: had it been written before?  Retention may remove one row before the other. */
 static const char append_once_sql[] =
-"SELECT CASE WHEN b.result OPERATOR(pg_catalog.=) $2 THEN wflog.append_lines($3, $1, $2) END"
+"SELECT CASE WHEN b.result OPERATOR(pg_catalog.=) $2 THEN wflog.append_lines($3, $1, $2) END,"
+" EXISTS (SELECT FROM wflog.producer_batches w"
+" WHERE w.producer_key OPERATOR(pg_catalog.=) $1 AND w.sequence OPERATOR(pg_catalog.=) $2)"
 " FROM wflog.producer_batches b"
 " WHERE b.producer_key OPERATOR(pg_catalog.=) $1 AND b.sequence OPERATOR(pg_catalog.=) 0";
 
@@ -173,7 +176,7 @@ ingest_done(Job *job)
 			buffer_char(&body, ',');
 		}
 		buffer_printf(&body, "\"count\":%s}\n", count);
-		if (has_key && strcmp(PQcmdTuples(job->results[0]), "0") == 0)
+		if (has_key && PQgetvalue(result, 0, 1)[0] == 't')
 			request_header(request, "Idempotent-Replayed: true");
 		request_header(request, "Cache-Control: no-store");
 		respond(request, strcmp(count, "0") == 0 ? 200 : 201, "application/json", body.data, body.len);

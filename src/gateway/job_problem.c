@@ -23,7 +23,7 @@ status_of_state(const char *state)
 	}			known[] = {
 		{"P0002", 404}, {"WF001", 422}, {"WF002", 410}, {"WF003", 409}, {"22", 422},
 		{"23514", 422}, {"42501", 403}, {"57014", 504}, {"40001", 503}, {"40P01", 503},
-		{"55P03", 503}, {"53", 503}, {"57P", 503}, {"25006", 503},
+		{"55P03", 503}, {"53", 503}, {"57P", 503}, {"25006", 503}, {"3F000", 503},
 	};
 
 	for (int i = 0; i < lengthof(known); i++)
@@ -59,6 +59,8 @@ respond_job_problem(Request *request, const Job *job)
 		respond_problem(request, status, NULL, "The database took too long.");
 	else if (strcmp(job_sqlstate(job), "25006") == 0)
 		respond_problem(request, status, NULL, "The database can only be read.");
+	else if (strcmp(job_sqlstate(job), "3F000") == 0)
+		respond_problem(request, status, NULL, "There is no wflog in the database.");
 	else if (status == 503)
 		respond_problem(request, status, NULL, "The database is too busy.");
 	else if (status == 403)

@@ -107,8 +107,9 @@ stream_failure(const Job *job, const char **type, const char **message)
 		*message = "This is not allowed.";
 		return 403;
 	}
+	/* 3F000: the extension is not there; it may be on its way */
 	if (strcmp(state, "40001") == 0 || strcmp(state, "57014") == 0 || strncmp(state, "53", 2) == 0 ||
-		strncmp(state, "57P", 3) == 0 || strcmp(state, "55P03") == 0)
+		strncmp(state, "57P", 3) == 0 || strcmp(state, "55P03") == 0 || strcmp(state, "3F000") == 0)
 		return 0;
 	*type = "fatal_error";
 	*message = "The database reports an error.";
