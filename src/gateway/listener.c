@@ -242,6 +242,7 @@ static void
 on_event(evutil_socket_t fd, short what, void *arg)
 {
 	PGnotify   *notification;
+	bool		asked = state != LISTENER_UP;
 
 	if (state == LISTENER_CONNECTING)
 	{
@@ -295,7 +296,9 @@ on_event(evutil_socket_t fd, short what, void *arg)
 				break;
 			PQclear(result);
 		}
-		set_timer(ALIVE_MS);
+		/* not put off by notifications, or a busy worker's figures would never come */
+		if (asked)
+			set_timer(ALIVE_MS);
 	}
 	while (pg && (notification = PQnotifies(pg)) != NULL)
 	{

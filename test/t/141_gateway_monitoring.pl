@@ -181,6 +181,14 @@ $metrics = metrics();
 is(series_of($metrics), $before, 'unknown addresses, ids and methods make no series');
 is(value($metrics, 'wflog_http_requests_total{route="none",code="4xx"}'), 60, 'but are counted');
 
+# ---- the worker's figures do not grow old while it is busy
+
+sub logs_notified { return ($gateway->get('/metrics')->{content} =~ /^wflog_worker_logs_notified_total (\d+)$/m)[0] // 0 }
+my $busy = $gateway->stream("$api/executions/a2/logs/stream", $alice);
+my $first = logs_notified();
+ok(waits_for(sub { $node->safe_psql('postgres', q{SELECT wflog.log('a2', 'm')}); logs_notified() > $first }), 'they are asked for while notifications come all the time');
+close $busy->{socket};
+
 # ---- the worker, as /ready tells
 
 my $ready = json_of($gateway->get('/ready'));
