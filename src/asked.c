@@ -122,7 +122,7 @@ set_asked_any(DatabaseSlot *slot)
 
 /*
  * Enter an execution or workflow.  flags are ASKED_BY flags; channel is the
- * name that is going to be told, or empty.  When it returns, logs committed
+ * name that is going to be told, or that would be.  When it returns, logs committed
  * from now on are notified.
  */
 void

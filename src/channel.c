@@ -89,7 +89,7 @@ check_notifications(void)
 				 errhint("It gets one within a minute, if wflog.max_databases and max_worker_processes allow it.")));
 }
 
-/* Note that a channel is asked for; its name, or empty if that is not told. */
+/* Note that a channel is asked for; its name, which a gateway is not told. */
 static void
 note_asked(AskedKind kind, const char *id, int len, uint8 flags, const char *channel)
 {
@@ -145,6 +145,8 @@ wflog_workflow_channel(PG_FUNCTION_ARGS)
  *
  * One channel for all that gateways ask for: here, by naming an execution or
  * workflow that the asker may read, or by channel() in a gateway's session.
+ * The name of its own channel is noted, though nobody is told it: by that the
+ * worker knows if the owner has changed before it has heard of the asker.
  */
 Datum
 wflog_gateway_channel(PG_FUNCTION_ARGS)
@@ -164,13 +166,15 @@ wflog_gateway_channel(PG_FUNCTION_ARGS)
 		ReadableExecution execution;
 
 		require_execution(fcinfo, 0, &execution);
-		note_asked(ASKED_EXECUTION, execution.key.id, execution.key.len, ASKED_BY_GATEWAY, "");
+		execution_channel_name(channel_key(true), execution.key.id, execution.key.len, name);
+		note_asked(ASKED_EXECUTION, execution.key.id, execution.key.len, ASKED_BY_GATEWAY, name);
 	}
 	if (!PG_ARGISNULL(1))
 	{
 		char	   *id = require_workflow(fcinfo, 1);
 
-		note_asked(ASKED_WORKFLOW, id, strlen(id), ASKED_BY_GATEWAY, "");
+		(void) workflow_channel_name(channel_key(true), id, strlen(id), name);
+		note_asked(ASKED_WORKFLOW, id, strlen(id), ASKED_BY_GATEWAY, name);
 	}
 	if (slot)
 		asked_gateway(slot);

@@ -480,6 +480,9 @@ tell_round(Worker *worker)
 		if (by_table || worker->resolved.hints[i].kind == QUEUE_OWNER)
 		{
 			subjects_name_channels(worker);
+			/* what a gateway follows besides, and for whom, we do not know: it asks anew for all */
+			if ((worker->asked_all & ASKED_ALL_FULL) && worker->gateway_asked)
+				worker->resync = worker->gateway->resync = true;
 			break;
 		}
 	worker->gateway_told = false;

@@ -226,6 +226,9 @@ load_jwk(json_t *object, Key **keys)
 		return "an RSA key needs at least 2048 bits";
 	if (strcmp(kty, "RSA") == 0 && !is_exponent(json_string_value(json_object_get(object, "e"))))
 		return "its e is no exponent of an RSA key";
+	/* the library would be content with the private number */
+	if (strcmp(kty, "EC") == 0 && (!json_object_get(object, "x") || !json_object_get(object, "y")))
+		return "an EC key needs x and y";
 	text = json_dumps(object, JSON_COMPACT);
 	if (text == NULL)
 		return "it is too strange";

@@ -175,6 +175,17 @@ ask('super', q(SELECT wflog.set_execution_status('b2', 'SUCCESS')));
 @events = gateway_events(3);
 is(join(' ', map { "$_->{kind} $_->{execution_id}" } @events), 'start b2 status b2 end b2', 'a workflow');
 
+# the owner changes when the gateway has asked, and the worker has not heard of it
+ask('super', q(SELECT wflog.start_execution('b3', 'wb3', user_id => 'bob')));
+ok(wait_for($node, 'postgres', 'SELECT queue_depth = 0 FROM wflog.stat', 't'), 'the worker has nothing to do');
+my $worker = ask('super', 'SELECT worker_pid FROM wflog.stat');
+kill 'STOP', $worker;
+ask('gate', q(SELECT wflog.gateway_channel('b3', 'wb3')), '{"sub": "bob"}');
+ask('super', q(UPDATE wflog.workflows SET user_id = 'alice' WHERE id = 'wb3' RETURNING id));
+kill 'CONT', $worker;
+@events = gateway_events(1);
+is(join(' ', map { "$_->{kind} $_->{execution_id}" } @events), 'moved b3', 'the gateway is told of an owner who has changed meanwhile');
+
 is(log_errors($node), '', 'no process of ours had an error');
 $_->disconnect foreach values %connection, $gate;
 $_->stop foreach $old, $admin, $new, $loose;

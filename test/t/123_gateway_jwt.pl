@@ -233,6 +233,7 @@ my @bad = (
 	[ 'a number that is not base64url', { keys => [ { kty => 'oct', k => 'k' x 61 . '=' } ] }, qr/not base64url/ ],
 	[ 'an exponent with which everybody could sign', { keys => [ rsa_jwk('other', e => 'AQ') ] }, qr/no exponent/ ],
 	[ 'a point that is on no curve', { keys => [ { %{ ec_jwk('ec', 'P-256') }, x => encode_base64url('x' x 32) } ] }, qr/cannot be read/ ],
+	[ 'a private number without its point', { keys => [ { kty => 'EC', crv => 'P-256', d => encode_base64url('d' x 32) } ] }, qr/x and y/ ],
 	[ 'a good and a bad one', { keys => [ rsa_jwk('other', kid => 'r2'), { kty => 'OKP' } ] }, qr/key 2 .* cannot be used/ ],);
 foreach my $case (@bad)
 {
