@@ -186,6 +186,24 @@ kill 'CONT', $worker;
 @events = gateway_events(1);
 is(join(' ', map { "$_->{kind} $_->{execution_id}" } @events), 'moved b3', 'the gateway is told of an owner who has changed meanwhile');
 
+# an id for which there is no room makes all count as asked for: the worker knows not whom to tell
+my $long = "\N{U+20AC}" x 100;
+is(ask('super', "SELECT octet_length('$long') + 0 * length(wflog.start_execution('$long', 'wl', user_id => 'bob')::text)"), 300, 'a long id');
+ask('gate', "SELECT wflog.gateway_channel('$long')", '{"sub": "bob"}');
+ask('super', q(UPDATE wflog.workflows SET user_id = 'alice' WHERE id = 'wl' RETURNING id));
+my $told = 0;
+my $end = time() + $PostgreSQL::Test::Utils::timeout_default;
+until ($told || time() > $end)
+{
+	while (my $notification = $gate->pg_notifies)
+	{
+		my $batch = decode_json($notification->[2]);
+		$told = 1 if !@{ $batch->{events} } && !defined $batch->{prev};
+	}
+	Time::HiRes::sleep(0.002);
+}
+ok($told, 'then the gateway is told that it has missed something, and asks for all anew');
+
 is(log_errors($node), '', 'no process of ours had an error');
 $_->disconnect foreach values %connection, $gate;
 $_->stop foreach $old, $admin, $new, $loose;
