@@ -197,7 +197,8 @@ until ($told || time() > $end)
 {
 	while (my $notification = $gate->pg_notifies)
 	{
-		my $batch = decode_json($notification->[2]);
+		# characters, where the id is one of its events
+		my $batch = JSON::PP->new->decode($notification->[2]);
 		$told = 1 if !@{ $batch->{events} } && !defined $batch->{prev};
 	}
 	Time::HiRes::sleep(0.002);
