@@ -475,16 +475,15 @@ void
 tell_round(Worker *worker)
 {
 	bool		by_table = worker->catch_up || worker->unknown_count > 0;
+	bool		owners = by_table && worker->status_unknown;	/* may have changed */
 
-	for (int i = 0; i < worker->resolved.count; i++)
-		if (by_table || worker->resolved.hints[i].kind == QUEUE_OWNER)
-		{
-			subjects_name_channels(worker);
-			/* what a gateway follows besides, and for whom, we do not know: it asks anew for all */
-			if ((worker->asked_all & ASKED_ALL_FULL) && worker->gateway_asked)
-				worker->resync = worker->gateway->resync = true;
-			break;
-		}
+	for (int i = 0; i < worker->resolved.count && !owners; i++)
+		owners = worker->resolved.hints[i].kind == QUEUE_OWNER;
+	if (owners || by_table)
+		subjects_name_channels(worker);
+	/* what a gateway follows besides, and for whom, we do not know: it asks anew for all */
+	if (owners && (worker->asked_all & ASKED_ALL_FULL) && worker->gateway_asked)
+		worker->resync = worker->gateway->resync = true;
 	worker->gateway_told = false;
 	subjects_tell_old_channels(worker);
 	begin_scan(worker);

@@ -318,7 +318,6 @@ forget_round(Worker *worker)
 void
 worker_round(Worker *worker)
 {
-	forget_round(worker);
 	worker->round++;
 	worker->round_count = 0;
 	worker->round_logs = 0;

@@ -122,6 +122,23 @@ $open->do('COMMIT');
 ok($client->wait_for('open all the while'), 'and one that was open');
 $client->complete_ok('nothing twice, nothing missing');
 
+# a change of owner, prepared when its hint was lost, and nothing else is written
+$node->safe_psql('postgres', q(SELECT wflog.start_execution('owned', 'owned', user_id => 'one'), wflog.log('owned', 'first')));
+my $owned = StreamClient->new($node, 'owned')->start_informed;
+$pid = worker_pid();
+$overflows = value('SELECT overflows FROM wflog.stat');
+kill 'STOP', $pid;
+write_logs('overflow', "p$_") foreach 1 .. 600;
+$writer->do('BEGIN');
+$writer->do(q(UPDATE wflog.workflows SET user_id = 'two' WHERE id = 'owned'));
+$writer->do(q(PREPARE TRANSACTION 'six'));
+cmp_ok(value('SELECT overflows FROM wflog.stat'), '>', $overflows, 'hints are lost again');
+kill 'CONT', $pid;
+ok(wait_for($node, 'postgres', 'SELECT queue_depth = 0 FROM wflog.stat', 't'), 'the worker has caught up');
+$writer->do(q(COMMIT PREPARED 'six'));
+ok($owned->wait_for_event('moved'), 'a change of owner is found, too');
+$owned->stop;
+
 # more executions than a transaction notes
 my @many = map { follow("many$_") } 1, 700, 1400;
 $writer->do(q(INSERT INTO wflog.workflow_execution_logs (execution_id, message) SELECT 'many' || i, 'm' || i FROM generate_series(1, 1500) i));
