@@ -30,8 +30,7 @@ index_home(int64 hash)
 
 /*
  * Where in the index an entry is, or where the free place is that ends the
- * search.  channel is NULL for whichever entry comes first; one without a name
- * goes with any.
+ * search.  channel is NULL for whichever entry comes first.
  */
 static uint32
 find_place(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 hash,
@@ -45,8 +44,7 @@ find_place(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 ha
 
 		if (entry->hash == hash && entry->kind == kind && entry->id_len == len &&
 			memcmp(entry->id, id, len) == 0 &&
-			(channel == NULL || *channel == '\0' || entry->channel[0] == '\0' ||
-			 strcmp(entry->channel, channel) == 0))
+			(channel == NULL || strcmp(entry->channel, channel) == 0))
 			break;
 		at = (at + 1) % ASKED_INDEX;
 	}
@@ -155,7 +153,7 @@ asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 h
 			entry->flags = 0;
 			entry->id_len = len;
 			memcpy(entry->id, id, len);
-			entry->channel[0] = '\0';
+			strlcpy(entry->channel, channel, sizeof(entry->channel));
 			LWLockAcquire(slot->published_lock, LW_SHARED);
 			entry->since_epoch = slot->epoch;
 			entry->since = slot->published;
@@ -176,8 +174,6 @@ asked_enter(DatabaseSlot *slot, AskedKind kind, const char *id, int len, int64 h
 	else
 	{
 		entry->last_asked = slot->asked_calls;
-		if (entry->channel[0] == '\0')
-			strlcpy(entry->channel, channel, sizeof(entry->channel));
 		if ((entry->flags & flags) != flags)
 		{
 			entry->flags |= flags;

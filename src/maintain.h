@@ -30,7 +30,7 @@ typedef struct WflogRun
 	int			default_days;	/* kept where no policy of its own says */
 	int			least_days;		/* the least any execution may be kept */
 	int			most_days;
-	bool		leaves_changed;
+	bool		leaves_made;
 	int			left;			/* steps left for the next run */
 	MemoryContext memory;		/* lives as long as the run */
 } WflogRun;

@@ -241,7 +241,7 @@ fill_interval(WflogRun *run, TimestampTz from, TimestampTz to, bool only_with_ro
 			if (!wflog_attempt(run, wflog_make_leaf, &new_leaf,
 							   psprintf("make the partition from %s", wflog_bound(range.from))))
 				return false;
-			run->leaves_changed = true;
+			run->leaves_made = true;
 		}
 		from = Max(from, range.to);
 		if (!leaf->is_default)

@@ -366,10 +366,7 @@ drop_leaf(WflogRun *run, void *arg)
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("could not obtain lock on relation \"%s\"", get_rel_name(others[i]))));
 	if (leaf_is_empty(due->leaf))
-	{
 		wflog_command("DROP TABLE %s", due->leaf->name);
-		run->leaves_changed = true;
-	}
 }
 
 /*

@@ -104,7 +104,7 @@ typedef struct AskedEntry
 	uint8		flags;
 	uint8		id_len;
 	char		id[ASKED_MAX_ID];
-	char		channel[CHANNEL_LEN + 1];	/* empty: no other than the gateway's */
+	char		channel[CHANNEL_LEN + 1];	/* the name that was told, or would have been */
 } AskedEntry;
 
 /* ---- which leaves have been written to since when ---- */

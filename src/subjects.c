@@ -222,7 +222,7 @@ subjects_sync(Worker *worker)
 			worker->unlisted_count--;
 		subject->last_asked = Max(subject->last_asked, entry->last_asked);
 		subject->flags |= entry->flags;
-		if (entry->channel[0] != '\0' && strcmp(entry->channel, subject->channel) != 0)
+		if (strcmp(entry->channel, subject->channel) != 0)
 			note_old_channel(worker, entry);
 	}
 	pfree(entries);

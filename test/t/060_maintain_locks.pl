@@ -4,9 +4,12 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SameDay;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
@@ -111,6 +114,8 @@ $writer->quit;
 $reader->quit;
 $node->safe_psql('postgres', 'CALL wflog.maintain()');
 is($node->safe_psql('postgres', $due), '0', 'dropped when they are gone');
+is( $node->safe_psql('postgres', q{SELECT reltuples FROM pg_class WHERE oid = 'wflog.workflow_execution_logs'::regclass}),
+	'30000', 'that alone is no reason to analyze');
 
 # A run that is cancelled or killed leaves nothing behind.
 $node->safe_psql(

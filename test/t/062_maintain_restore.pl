@@ -5,8 +5,11 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SameDay;
 use Test::More;
 
 my $source = PostgreSQL::Test::Cluster->new('source');

@@ -4,8 +4,11 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SameDay;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('primary');

@@ -9,6 +9,7 @@ use lib "$FindBin::RealBin/../perl";
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use SameDay;
 use Test::More;
 use WflogCommand;
 
