@@ -125,8 +125,9 @@ sub measure_notify
 	my ($cluster, $data, $report) = @_;
 	my $conninfo = conninfo($cluster);
 	my $seconds = $report->{quick} ? 1 : 2;
-	my $repetitions = $report->{quick} ? 2 : 9;
-	my %tps;
+	my $repetitions = $report->{quick} ? 2 : 15;
+	my $few = $report->{quick} ? 1 : 3;
+	my %against_trigger;
 
 	$cluster->sql($drop_trigger);
 	register($cluster);
@@ -156,38 +157,43 @@ sub measure_notify
 	$report->table('what', 'notify = off', 'wflog', 'ratio', 'target', 'met?');
 	for my $clients (32, 64)
 	{
-		# name, what it is compared with, target, and what there is
-		my @states = (
-			[ 'off', undef, undef, 'asked', notify => 'off' ],
-			[ 'one listener', 0, 0.85, 'asked', listener => 1 ],
-			[ 'off, 300 idle listeners', undef, undef, 'asked', notify => 'off', idle => 1 ],
-			[ '300 idle listeners, nobody asks', 2, 0.95, 'quiet', idle => 1 ],
-			[ '300 idle listeners and one that asks', 2, 0.55, 'asked', idle => 1, listener => 1 ],
-			[ 'trigger alone', 0, undef, 'asked', notify => 'off', trigger => 1, listener => 1 ],
-			[ 'trigger, 300 idle and one', 2, undef, 'asked', notify => 'off', trigger => 1, idle => 1, listener => 1 ]);
-		my @values = $report->interleave($repetitions, map {
-			my ($name, undef, undef, $kind, %there) = @$_;
-			$state->($name, $clients, single_row($kind), %there);
-		} @states);
+		my $single = sub {
+			my ($kind, %there) = @_;
+			return $state->('single rows', $clients, single_row($kind), %there);
+		};
+		my ($off, $on, $idle_off, $idle_on, $idle_asked) = $report->interleave($repetitions,
+			$single->('asked', notify => 'off'),
+			$single->('asked', listener => 1),
+			$single->('asked', notify => 'off', idle => 1),
+			$single->('quiet', idle => 1),
+			$single->('asked', idle => 1, listener => 1));
+		my ($trigger, $idle_trigger) = $report->interleave($few,
+			$single->('asked', notify => 'off', trigger => 1, listener => 1),
+			$single->('asked', notify => 'off', trigger => 1, idle => 1, listener => 1));
 
-		for my $n (0 .. $#states)
+		for ([ 'one listener', 0.85, $off, $on ],
+			[ "$idle_listeners idle listeners, nobody asks", 0.95, $idle_off, $idle_on ],
+			[ "$idle_listeners idle listeners and one that asks", 0.55, $idle_off, $idle_asked ])
 		{
-			my ($name, $base, $target) = @{ $states[$n] };
-			next if !defined $base;
+			my ($name, $target, @sides) = @$_;
 			$report->line(what => "single rows, $clients clients, $name", unit => 'commits/s', higher => 1,
-				target => $target, s1 => $values[$base], wflog => $values[$n]);
+				paired => 1, target => $target, s1 => $sides[0], wflog => $sides[1]);
 		}
-		$tps{$clients} = \@values;
+		$report->line(what => "single rows, $clients clients, $_->[0]", unit => 'commits/s', higher => 1,
+			s1 => $_->[1], wflog => $_->[2])
+		  for [ 'trigger alone', $off, $trigger ], [ "trigger, $idle_listeners idle and one", $idle_off, $idle_trigger ];
+		$against_trigger{$clients} = [ $idle_trigger, $idle_asked ];
 	}
 	my @batches = $report->interleave($repetitions,
 		$state->('off', 8, batch('asked'), notify => 'off'),
 		$state->('one listener', 8, batch('asked'), listener => 1));
 	$report->line(what => 'batches of 100, 8 clients, one listener', unit => 'commits/s', higher => 1,
-		target => 0.85, s1 => $batches[0], wflog => $batches[1]);
+		paired => 1, target => 0.85, s1 => $batches[0], wflog => $batches[1]);
 
 	$report->table('what', 'trigger', 'wflog', 'ratio', 'target', 'met?');
 	$report->line(what => "single rows, $_ clients, 300 idle listeners and one that asks",
-		unit => 'commits/s', higher => 1, target => 10, s1 => $tps{$_}[6], wflog => $tps{$_}[4]) for 32, 64;
+		unit => 'commits/s', higher => 1, target => 10, s1 => $against_trigger{$_}[0], wflog => $against_trigger{$_}[1])
+	  for 32, 64;
 	set_notify($cluster, 'on');
 	return;
 }

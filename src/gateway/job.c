@@ -90,6 +90,50 @@ job_free(Job *job)
 	free(job);
 }
 
+/* A field of a failed job's error; never NULL. */
+static const char *
+error_field(const Job *job, int field)
+{
+	const char *text = job->outcome == JOB_FAILED && job->results[job->failed] ?
+		PQresultErrorField(job->results[job->failed], field) : NULL;
+
+	return text ? text : "";
+}
+
+/* The SQLSTATE of a failed job; never NULL. */
+const char *
+job_sqlstate(const Job *job)
+{
+	return error_field(job, PG_DIAG_SQLSTATE);
+}
+
+/* The status that an error of the database is told as. */
+static int
+status_of_state(const char *state)
+{
+	static const struct
+	{
+		const char *state;		/* or its class */
+		int			status;
+	}			known[] = {
+		{"P0002", 404}, {"WF001", 422}, {"WF002", 410}, {"WF003", 409}, {"22", 422},
+		{"23514", 422}, {"42501", 403}, {"57014", 504}, {"40001", 503}, {"40P01", 503},
+		{"55P03", 503}, {"53", 503}, {"57P", 503}, {"25006", 503}, {"3F000", 503},
+	};
+
+	for (int i = 0; i < lengthof(known); i++)
+		if (strncmp(state, known[i].state, strlen(known[i].state)) == 0)
+			return known[i].status;
+	return 500;
+}
+
+/* The status that a failure is told as: 500 and above if the request was not to blame. */
+int
+job_status(const Job *job)
+{
+	return job->outcome == JOB_FAILED ? status_of_state(job_sqlstate(job)) : 503;
+}
+
 /* The job has come to an end: tell its owner. */
 void
 job_end(Job *job, JobOutcome outcome)
@@ -100,7 +144,8 @@ job_end(Job *job, JobOutcome outcome)
 	histogram_add(&database_histograms[job->class], job->took_us);
 	if (outcome == JOB_FAILED)
 	{
-		pool_figures.failures++;
+		if (job_status(job) >= 500)
+			pool_figures.failures++;
 		if (strcmp(job_sqlstate(job), "57014") == 0)
 			pool_figures.timeouts++;
 	}
@@ -122,23 +167,6 @@ job_abandon(Job *job)
 	job->owner = NULL;
 	if (!job->running)
 		free_parameters(job);
-}
-
-/* A field of a failed job's error; never NULL. */
-static const char *
-error_field(const Job *job, int field)
-{
-	const char *text = job->outcome == JOB_FAILED && job->results[job->failed] ?
-		PQresultErrorField(job->results[job->failed], field) : NULL;
-
-	return text ? text : "";
-}
-
-/* The SQLSTATE of a failed job; never NULL. */
-const char *
-job_sqlstate(const Job *job)
-{
-	return error_field(job, PG_DIAG_SQLSTATE);
 }
 
 /* What the server says of a failed job; never NULL. */

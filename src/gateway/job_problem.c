@@ -12,33 +12,6 @@
 
 #include "pool.h"
 
-/* The status that an error of the database is told as. */
-static int
-status_of_state(const char *state)
-{
-	static const struct
-	{
-		const char *state;		/* or its class */
-		int			status;
-	}			known[] = {
-		{"P0002", 404}, {"WF001", 422}, {"WF002", 410}, {"WF003", 409}, {"22", 422},
-		{"23514", 422}, {"42501", 403}, {"57014", 504}, {"40001", 503}, {"40P01", 503},
-		{"55P03", 503}, {"53", 503}, {"57P", 503}, {"25006", 503}, {"3F000", 503},
-	};
-
-	for (int i = 0; i < lengthof(known); i++)
-		if (strncmp(state, known[i].state, strlen(known[i].state)) == 0)
-			return known[i].status;
-	return 500;
-}
-
-/* The status that a job's failure is told as. */
-int
-job_status(const Job *job)
-{
-	return job->outcome == JOB_FAILED ? status_of_state(job_sqlstate(job)) : 503;
-}
-
 /* Answer a job that has not done what it should. */
 void
 respond_job_problem(Request *request, const Job *job)

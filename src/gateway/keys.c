@@ -172,23 +172,45 @@ is_for_signatures(json_t *object)
 	return operations == NULL;
 }
 
-/* Is the exponent of an RSA key odd, and at least 3?  With 1 everybody could sign. */
-static bool
-is_exponent(const char *text)
+/* How many bits a number in base64url has, and its last byte; no bits if it cannot be read. */
+static size_t
+number_bits(const char *text, uint8_t *last)
 {
 	uint8_t    *bytes = NULL;
 	size_t		len = 0;
-	size_t		zeros = 0;
+	size_t		at = 0;
+	size_t		bits;
 	cjose_err	error;
-	bool		good;
 
+	*last = 0;
 	if (text == NULL || !cjose_base64url_decode(text, strlen(text), &bytes, &len, &error))
-		return false;
-	while (zeros < len && bytes[zeros] == 0)
-		zeros++;
-	good = zeros < len && bytes[len - 1] % 2 == 1 && (len - zeros > 1 || bytes[zeros] >= 3);
+		return 0;
+	while (at < len && bytes[at] == 0)
+		at++;
+	bits = (len - at) * 8;
+	if (at < len)
+	{
+		for (uint8_t first = bytes[at]; (first & 0x80) == 0; first <<= 1)
+			bits--;
+		*last = bytes[len - 1];
+	}
 	free(bytes);
-	return good;
+	return bits;
+}
+
+/* What is wrong with the numbers of an RSA key, or NULL. */
+static const char *
+check_rsa(json_t *object)
+{
+	uint8_t		last;
+
+	/* the library counts bytes, and newer versions do not even read a small key */
+	if (number_bits(json_string_value(json_object_get(object, "n")), &last) < MIN_RSA_BITS)
+		return "an RSA key needs at least 2048 bits";
+	/* odd, and at least 3: with 1 everybody could sign */
+	if (number_bits(json_string_value(json_object_get(object, "e")), &last) < 2 || last % 2 == 0)
+		return "its e is no exponent of an RSA key";
+	return NULL;
 }
 
 /* One key of a JWKS.  Returns what is wrong with it, or NULL. */
@@ -198,7 +220,6 @@ load_jwk(json_t *object, Key **keys)
 	const char *kty = json_string_value(json_object_get(object, "kty"));
 	const char *alg = json_string_value(json_object_get(object, "alg"));
 	const char *crv = json_string_value(json_object_get(object, "crv"));
-	const char *modulus = json_string_value(json_object_get(object, "n"));
 	const char *algorithm;
 	const char *problem = check_members(object);
 	cjose_err	error;
@@ -221,11 +242,8 @@ load_jwk(json_t *object, Key **keys)
 		return "its kty is not oct, RSA, or EC on P-256";
 	if (alg && strcmp(alg, algorithm) != 0)
 		return "its alg is not HS256, RS256 or ES256, or does not go with its kty";
-	/* newer versions of cjose do not even read a small key, and do not say why */
-	if (strcmp(kty, "RSA") == 0 && modulus && strlen(modulus) * 6 < MIN_RSA_BITS)
-		return "an RSA key needs at least 2048 bits";
-	if (strcmp(kty, "RSA") == 0 && !is_exponent(json_string_value(json_object_get(object, "e"))))
-		return "its e is no exponent of an RSA key";
+	if (strcmp(kty, "RSA") == 0 && (problem = check_rsa(object)) != NULL)
+		return problem;
 	/* the library would be content with the private number */
 	if (strcmp(kty, "EC") == 0 && (!json_object_get(object, "x") || !json_object_get(object, "y")))
 		return "an EC key needs x and y";
@@ -237,8 +255,6 @@ load_jwk(json_t *object, Key **keys)
 		problem = "it cannot be read";
 	else if (strcmp(kty, "oct") == 0 && cjose_jwk_get_keysize(jwk, &error) < MIN_SECRET * 8)
 		problem = "a secret needs at least 256 bits";
-	else if (strcmp(kty, "RSA") == 0 && cjose_jwk_get_keysize(jwk, &error) < MIN_RSA_BITS)
-		problem = "an RSA key needs at least 2048 bits";
 	else
 		add_key(keys, jwk, json_string_value(json_object_get(object, "kid")), algorithm);
 	if (problem && jwk)

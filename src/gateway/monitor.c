@@ -175,7 +175,7 @@ handle_metrics(Request *request)
 		{"counter", "wflog_pool_exhausted_total", "Transactions refused because too many waited, or too long.", pool_figures.exhausted},
 		{"counter", "wflog_database_transactions_total", "Transactions.", pool_figures.jobs},
 		{"counter", "wflog_database_seconds_total", "Time spent in them.", pool_figures.busy_us / 1e6},
-		{"counter", "wflog_database_errors_total", "Transactions that ended in an error.", pool_figures.failures},
+		{"counter", "wflog_database_errors_total", "Transactions that ended in an error that was not the request's.", pool_figures.failures},
 		{"counter", "wflog_database_timeouts_total", "Of these, by statement_timeout.", pool_figures.timeouts},
 		{"counter", "wflog_database_lost_total", "Connections lost.", pool_figures.lost},
 		{"gauge", "wflog_uptime_seconds", "Time since the start.", uptime},

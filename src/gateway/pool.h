@@ -66,6 +66,7 @@ extern void statement_bytes(Statement *statement, Buffer *bytes);
 extern void job_submit(Job *job);
 extern void job_abandon(Job *job);
 extern const char *job_sqlstate(const Job *job);
+extern int	job_status(const Job *job);
 extern const char *job_message(const Job *job);
 
 extern void pool_begin(void);
@@ -78,7 +79,7 @@ typedef struct PoolFigures
 	int			busy;
 	int			waiting;
 	uint64		jobs;
-	uint64		failures;		/* jobs that ended in an error of the database */
+	uint64		failures;		/* jobs that ended in an error that is not the request's */
 	uint64		timeouts;		/* of which by statement_timeout */
 	uint64		lost;			/* connections */
 	uint64		exhausted;		/* jobs that were refused because too many waited */

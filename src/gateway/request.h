@@ -81,7 +81,6 @@ extern void request_header(Request *request, const char *fmt,...) pg_attribute_p
 
 /* ---- job_problem.c ---- */
 
-extern int	job_status(const struct Job *job);
 extern void respond_job_problem(Request *request, const struct Job *job);
 
 /* ---- accept.c: which form an answer is to have, and which a body has ---- */

@@ -225,6 +225,8 @@ my @bad = (
 	[ 'not JSON', '{', qr/is not JSON/ ],
 	[ 'no keys', '{}', qr/not a key set/ ],
 	[ 'a small RSA key', { keys => [ rsa_jwk('small') ] }, qr/2048 bits/ ],
+	[ 'an RSA key of 2047 bits', { keys => [ rsa_jwk('other', n => encode_base64url("\x7f" . 'n' x 255)) ] }, qr/2048 bits/ ],
+	[ 'an RSA key without a modulus', { keys => [ { kty => 'RSA', e => 'AQAB' } ] }, qr/2048 bits/ ],
 	[ 'a short secret', { keys => [ { kty => 'oct', k => encode_base64url('short') } ] }, qr/256 bits/ ],
 	[ 'an empty secret', { keys => [ { kty => 'oct', k => '' } ] }, qr/cannot be (read|used)/ ],
 	[ 'another curve', { keys => [ ec_jwk('p384', 'P-384') ] }, qr/P-256/ ],

@@ -171,6 +171,7 @@ is(value($metrics, qq{wflog_build_info{version="$version"}}), 1, 'the version');
 # whatever clients ask for, there are no more series
 sub series_of { my ($families) = @_; return join "\n", sort map { keys %{ $_->{samples} } } grep { $_->{name} !~ /^wflog_(worker|maintenance)/ } values %$families }
 my $before = series_of($metrics);
+my $errors = value($metrics, 'wflog_database_errors_total');
 foreach my $i (1 .. 30)
 {
 	$gateway->get("/nothing/$i");
@@ -180,6 +181,7 @@ foreach my $i (1 .. 30)
 $metrics = metrics();
 is(series_of($metrics), $before, 'unknown addresses, ids and methods make no series');
 is(value($metrics, 'wflog_http_requests_total{route="none",code="4xx"}'), 60, 'but are counted');
+is(value($metrics, 'wflog_database_errors_total'), $errors, 'and are no errors of the database');
 
 # ---- the worker's figures do not grow old while it is busy
 

@@ -80,9 +80,18 @@ sub start
 			'-A', 'trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync');
 		open my $conf, '>>', "$self->{pgdata}/postgresql.conf" or die "postgresql.conf: $!\n";
 		print $conf "$_->[0] = $_->[1]\n" for @settings;
-		print $conf "unix_socket_directories = '$self->{dir}'\n";
+		print $conf "unix_socket_directories = '$self->{dir}'\n", "include_if_exists 'set.conf'\n";
 		close $conf;
 	}
+	# what this run is to have beside them
+	open my $set, '>', "$self->{pgdata}/set.conf" or die "set.conf: $!\n";
+	for (@{ $self->{set} || [] })
+	{
+		my ($name, $value) = split /=/, $_, 2;
+		die "\"$_\" is not of the form NAME=VALUE\n" unless defined $value;
+		print $set "$name = '", $value =~ s/'/''/gr, "'\n";
+	}
+	close $set;
 	# pg_ctl's output goes to a file: the server would hold a pipe open.
 	system($self->program('pg_ctl')
 		  . " -D '$self->{pgdata}' -l '$self->{dir}/log' -w -t 120 start >'$self->{dir}/start.log' 2>&1") == 0

@@ -116,12 +116,15 @@ sub compare
 	return $self->line(%opt, s1 => $s1, wflog => $wflog);
 }
 
-# The same with the values already there.
+# The same with the values already there.  With "paired", the ratio is not that
+# of the medians but the median of each repetition's: what the machine does from
+# one minute to the next then counts for both sides alike.
 sub line
 {
 	my ($self, %opt) = @_;
-	my ($s1, $wflog) = (median(@{ $opt{s1} }), median(@{ $opt{wflog} }));
-	my $ratio = $opt{higher} || $opt{most} ? $wflog / $s1 : $s1 / $wflog;
+	my @turned = $opt{higher} || $opt{most} ? ($opt{wflog}, $opt{s1}) : ($opt{s1}, $opt{wflog});
+	my @pairs = map { $turned[0][$_] / $turned[1][$_] } 0 .. $#{ $turned[0] };
+	my $ratio = $opt{paired} ? median(@pairs) : median(@{ $turned[0] }) / median(@{ $turned[1] });
 	my ($target, $met) = ('', '');
 
 	if ($opt{target})
@@ -137,7 +140,7 @@ sub line
 	$self->table('what', $opt{heads} ? @{ $opt{heads} } : ('S1', 'wflog'), 'ratio', 'target', 'met?')
 	  unless $self->{in_table};
 	$self->row("$opt{what}, $opt{unit}", spread(@{ $opt{s1} }), spread(@{ $opt{wflog} }),
-		number($ratio), $target, $met);
+		$opt{paired} ? spread(@pairs) : number($ratio), $target, $met);
 	push @{ $self->{missed} }, "$opt{what}: $opt{unit}, ratio " . number($ratio) . ", target $target"
 	  if $met eq 'NO';
 	return $ratio;
