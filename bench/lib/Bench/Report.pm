@@ -123,7 +123,7 @@ sub line
 {
 	my ($self, %opt) = @_;
 	my @turned = $opt{higher} || $opt{most} ? ($opt{wflog}, $opt{s1}) : ($opt{s1}, $opt{wflog});
-	my @pairs = map { $turned[0][$_] / $turned[1][$_] } 0 .. $#{ $turned[0] };
+	my @pairs = map { $turned[0][$_] / $turned[1][$_] } $opt{paired} ? 0 .. $#{ $turned[0] } : ();
 	my $ratio = $opt{paired} ? median(@pairs) : median(@{ $turned[0] }) / median(@{ $turned[1] });
 	my ($target, $met) = ('', '');
 
