@@ -32,9 +32,16 @@
  * listeners took; each at most so many microseconds.  What a listener takes to
  * find that there is nothing for it we cannot know, but it is many times what
  * we take to wake it.
+ *
+ * Telling takes more for a log of a small batch.  So where there is always
+ * much to tell, the pause is longer: by so many microseconds times the square of
+ * the logs of the last round or the one before it, whichever had fewer.  By that
+ * a few logs make next to no difference, and the backlog of a moment makes none.
  */
 #define TELL_FACTOR 1
 #define TELL_MAX 2000
+#define LOGS_FACTOR 8
+#define LOGS_MAX 100
 #define WAKE_FACTOR 10
 #define WAKE_MAX 20000
 
@@ -108,7 +115,8 @@ processor_time(void)
 static void
 gather(Worker *worker, TimestampTz ended)
 {
-	int64		pause = Min(worker->tell_time * TELL_FACTOR, TELL_MAX) +
+	int64		logs = Min(Min(worker->round_logs, worker->logs_before), LOGS_MAX);
+	int64		pause = Min(worker->tell_time * TELL_FACTOR + logs * logs * LOGS_FACTOR, TELL_MAX) +
 		Min(worker->wake_time * WAKE_FACTOR, WAKE_MAX);
 	int64		passed = GetCurrentTimestamp() - ended;
 
@@ -125,6 +133,7 @@ do_round(Worker *worker)
 	/* from here on commits wake us again, or the snapshot shows them */
 	pg_atomic_write_u32(&worker->slot->worker_sleeps, 1);
 	pg_memory_barrier();
+	worker->logs_before = worker->round_logs;
 	worker_round(worker);
 	worker->tell_time = processor_time() - began - worker->wake_time;
 }

@@ -147,6 +147,7 @@ typedef struct Worker
 	bool		gateway_told;	/* something of this batch */
 	int			round_count;	/* notifications of the round */
 	int			round_logs;
+	int			logs_before;	/* in the round before */
 	int64		wake_time;		/* of the last round, processor time: waking listeners */
 	int64		tell_time;		/* and all else; in microseconds */
 	int			lag_count;		/* of the transaction at hand */
