@@ -40,7 +40,7 @@
  */
 #define TELL_FACTOR 1
 #define TELL_MAX 2000
-#define LOGS_FACTOR 8
+#define LOGS_FACTOR 3
 #define LOGS_MAX 100
 #define WAKE_FACTOR 10
 #define WAKE_MAX 20000
